@@ -1,0 +1,31 @@
+# TUTTI_WITH_CUDA, _HIP, _MPI, _UCX = AUTO|ON|OFF. This version has no module for any of them: AUTO says what the machine has, ON is
+# refused. A folder that brings a module replaces its line here.
+
+# tutti_optional_module(NAME PROGRAM HINTS...): NAME's kit is recognised by PROGRAM, looked for in PATH and in HINTS.
+function(tutti_optional_module name program)
+  set(TUTTI_WITH_${name} AUTO CACHE STRING "The ${name} module: AUTO, ON or OFF")
+  set_property(CACHE TUTTI_WITH_${name} PROPERTY STRINGS AUTO ON OFF)
+  string(TOUPPER "${TUTTI_WITH_${name}}" wish)
+  if(wish STREQUAL "OFF")
+    return()
+  endif()
+  find_program(TUTTI_${name}_PROGRAM ${program} PATHS ${ARGN})
+  mark_as_advanced(TUTTI_${name}_PROGRAM)
+  if(TUTTI_${name}_PROGRAM)
+    set(found "found ${TUTTI_${name}_PROGRAM}")
+  else()
+    set(found "${program} is not on this machine")
+  endif()
+  if(wish STREQUAL "AUTO")
+    message(STATUS "${name}: ${found}; this version has no ${name} module yet")
+  elseif(wish STREQUAL "ON")
+    message(FATAL_ERROR "TUTTI_WITH_${name}=ON: this version has no ${name} module yet (${found}). Use AUTO or OFF.")
+  else()
+    message(FATAL_ERROR "TUTTI_WITH_${name}=${TUTTI_WITH_${name}}: must be AUTO, ON or OFF.")
+  endif()
+endfunction()
+
+tutti_optional_module(CUDA nvcc /usr/local/cuda/bin)
+tutti_optional_module(HIP hipcc /opt/rocm/bin)
+tutti_optional_module(MPI mpicc)
+tutti_optional_module(UCX ucx_info)

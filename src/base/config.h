@@ -1,0 +1,51 @@
+// The settings of the process: TUTTI_ variables and the config file, read once. A communicator copies them and lays its tuttiConfig_t
+// over the copy.
+// Threading: process_config() may be called from any thread; the value is immutable.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace tutti {
+
+enum class LogLevel : uint8_t { kWarn, kInfo, kDebug };
+
+struct Config {
+  LogLevel log = LogLevel::kWarn;
+  double init_timeout_s = 120;
+  double timeout_s = 300;
+  double warn_after_s = 10;
+  double spin_us = -1;  // -1: 50 while ranks fit the cores, else 0
+  double yield_us = 5000;
+  std::string algorithm;   // empty: the planner's choice
+  std::string transports;  // comma-separated, in order of preference
+  std::string node_id;     // empty: boot id and network namespace
+  uint64_t slot_bytes = 64 * 1024;
+  uint64_t slots = 4;
+  uint64_t lanes = 1;  // operations of a communicator that may be in flight at once, on streams
+  uint64_t stream_bytes = 8 << 20;  // outputs of this size and more bypass the caches
+  bool explain = false;
+};
+
+// What `tutti-topo env` lists.
+struct ConfigVariable {
+  const char* name;
+  const char* fallback;  // the default as one would write it
+  const char* meaning;
+};
+
+std::span<const ConfigVariable> config_variables();
+
+// Lays `value` for variable `name` over `config`. Errors (kInvalidArgument) name the variable, the value and what is legal.
+Status set_config_variable(Config& config, std::string_view name, std::string_view value);
+
+// The process's settings: defaults, then the file named by TUTTI_CONF_FILE (lines NAME=VALUE, # comments), then the environment. Read
+// once, at the first call; a wrong value is an error of every call that needs the settings.
+const Result<Config>& process_config();
+
+}  // namespace tutti

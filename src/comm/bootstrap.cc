@@ -1,0 +1,118 @@
+#include "comm/bootstrap.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "base/host.h"
+
+namespace tutti {
+namespace {
+
+constexpr size_t kMaxCpusTold = 512;
+
+Bytes encode(const Member& member) {
+  ByteWriter writer;
+  writer.u32(static_cast<uint32_t>(member.rank));
+  writer.u64(member.pid);
+  writer.text(member.host);
+  writer.text(member.node);
+  writer.text(member.device);
+  writer.u32(static_cast<uint32_t>(member.cpus.size()));
+  for (const uint16_t cpu : member.cpus) writer.u16(cpu);
+  writer.u32(static_cast<uint32_t>(member.agreed.size()));
+  for (const std::string& setting : member.agreed) writer.text(setting);
+  writer.bytes(member.transport);
+  return writer.take();
+}
+
+Result<Member> decode(std::span<const std::byte> bytes, int rank) {
+  ByteReader reader(bytes);
+  Member member;
+  member.rank = static_cast<int>(reader.u32());
+  member.pid = reader.u64();
+  member.host = reader.text();
+  member.node = reader.text();
+  member.device = reader.text();
+  for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.cpus.push_back(reader.u16());
+  for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.agreed.push_back(reader.text());
+  const auto transport = reader.bytes();
+  member.transport.assign(transport.begin(), transport.end());
+  if (!reader.ok() || !reader.at_end() || member.rank != rank) {
+    return Status(Code::kRemote, "rank " + std::to_string(rank) + " brought malformed data to the rendezvous");
+  }
+  return member;
+}
+
+std::vector<uint16_t> own_cpus() {
+  std::vector<uint16_t> cpus;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE && cpus.size() < kMaxCpusTold; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(static_cast<uint16_t>(cpu));
+  }
+  return cpus;
+}
+
+Status compare(const Member& first, const Member& other) {
+  for (size_t i = 0; i < first.agreed.size(); ++i) {
+    if (i < other.agreed.size() && first.agreed[i] == other.agreed[i]) continue;
+    const std::string theirs = i < other.agreed.size() ? other.agreed[i] : "nothing";
+    return {Code::kInvalidUsage, "ranks are configured differently: " + describe(first) + " has " + first.agreed[i] + ", " +
+                                     describe(other) + " has " + theirs + ": give all ranks the same"};
+  }
+  if (first.node != other.node) {
+    return {Code::kInvalidUsage,
+            describe(first) + " and " + describe(other) +
+                " are on different nodes (boot id or network namespace, or TUTTI_NODE_ID): this version joins ranks of "
+                "one node, by shared memory"};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string describe(const Member& member) {
+  return "rank " + std::to_string(member.rank) + " (host " + member.host + ", pid " + std::to_string(member.pid) + ")";
+}
+
+std::vector<std::string> agreed_settings(const Config& config) {
+  return {"algorithm=" + config.algorithm, "transports=" + config.transports, "slot_bytes=" + std::to_string(config.slot_bytes),
+          "slots=" + std::to_string(config.slots), "lanes=" + std::to_string(config.lanes)};
+}
+
+Member make_member(int rank, const Config& config, std::span<const std::byte> transport) {
+  return {.rank = rank,
+          .pid = static_cast<uint64_t>(getpid()),
+          .host = host_name(),
+          .node = config.node_id.empty() ? node_identity() : config.node_id,
+          .device = "host",
+          .cpus = own_cpus(),
+          .agreed = agreed_settings(config),
+          .transport = {transport.begin(), transport.end()}};
+}
+
+Result<Membership> bootstrap(const RendezvousId& id, const Joining& joining, const Member& self) {
+  const Result<std::vector<Bytes>> table = join_rendezvous(id, joining, encode(self));
+  if (!table.ok()) return table.status();
+  Membership membership;
+  for (int rank = 0; rank < joining.nranks; ++rank) {
+    Result<Member> member = decode(table.value()[static_cast<size_t>(rank)], rank);
+    if (!member.ok()) return member.status();
+    membership.members.push_back(std::move(*member));
+  }
+  for (const Member& member : membership.members) {
+    if (Status status = compare(membership.members[0], member); !status.ok()) return status;
+  }
+  return membership;
+}
+
+int cores_of(const Membership& membership) {
+  std::set<uint16_t> cpus;
+  for (const Member& member : membership.members) cpus.insert(member.cpus.begin(), member.cpus.end());
+  return static_cast<int>(cpus.size());
+}
+
+}  // namespace tutti

@@ -1,0 +1,44 @@
+// From a unique id to a membership: every rank tells every other who and where it is and what it was configured with, and what must be
+// equal is compared before anything runs.
+// Threading: bootstrap() from any thread; it blocks, within the init timeout.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "comm/rendezvous.h"
+
+namespace tutti {
+
+// What all ranks know of one.
+struct Member {
+  int rank = 0;
+  uint64_t pid = 0;
+  std::string host;
+  std::string node;                  // ranks of equal node share memory
+  std::string device;                // "host"
+  std::vector<uint16_t> cpus;        // that it may run on
+  std::vector<std::string> agreed;   // settings that must be equal, as NAME=VALUE
+  std::vector<std::byte> transport;  // its address there
+};
+
+std::string describe(const Member& member);  // "rank 3 (host h, pid 42)"
+
+struct Membership {
+  std::vector<Member> members;  // by rank
+};
+
+// The settings that shape plans and FIFOs.
+std::vector<std::string> agreed_settings(const Config& config);
+
+// What this process is; `transport` is its address.
+Member make_member(int rank, const Config& config, std::span<const std::byte> transport);
+
+// Errors: those of join_rendezvous; kInvalidUsage where ranks were configured differently or are not on one node.
+Result<Membership> bootstrap(const RendezvousId& id, const Joining& joining, const Member& self);
+
+// Cores that the members may use together.
+int cores_of(const Membership& membership);
+
+}  // namespace tutti

@@ -1,0 +1,208 @@
+#include "comm/communicator.h"
+
+#include <chrono>
+#include <thread>
+
+#include "base/log.h"
+#include "comm/transports.h"
+
+namespace tutti {
+namespace {
+
+constexpr double kDefaultSpinUs = 50;
+constexpr int kAbortWaitMs = 10'000;
+
+}  // namespace
+
+Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id, const Joining& joining, const Config& config) {
+  std::unique_ptr<Communicator> comm(new Communicator(joining.rank, joining.nranks, config));
+  if (Status status = comm->open(id, joining); !status.ok()) return status;
+  return comm;
+}
+
+Status Communicator::open(const RendezvousId& id, const Joining& joining) {
+  Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key);
+  if (!transport.ok()) return transport.status();
+  transport_ = std::move(*transport);
+  const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
+  const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
+                                .forced_algorithm = config_.algorithm};
+  Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_graph(nranks_), rank_, limits);
+  if (!planner.ok()) return planner.status();
+  planner_ = std::move(*planner);
+  const auto lanes = static_cast<int>(config_.lanes);
+  for (int lane = 0; lane < lanes; ++lane) lanes_.push_back(std::make_unique<Lane>(*this, lane, lanes));
+  point_to_point_ = std::make_unique<Lane>(*this, kPointToPointLane, 1);
+
+  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
+  if (!membership.ok()) return membership.status();
+  membership_ = std::move(*membership);
+  std::vector<std::vector<std::byte>> addresses;
+  for (const Member& member : membership_.members) addresses.push_back(member.transport);
+  if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
+
+  const double spin_us = config_.spin_us >= 0 ? config_.spin_us : nranks_ <= cores_of(membership_) ? kDefaultSpinUs : 0;
+  wait_policy_ = {.spin_us = spin_us, .yield_us = config_.yield_us};
+  if (rank_ == 0) log_info("communicator of " + std::to_string(nranks_) + " ranks over " + transport_->name());
+  return {};
+}
+
+Communicator::~Communicator() = default;
+
+Status Communicator::usable() const {
+  if (const Code code = async_error(); code != Code::kOk) {
+    std::lock_guard lock(error_mutex_);
+    return {code, error_};
+  }
+  if (aborted()) return {Code::kAborted, "the communicator was aborted"};
+  if (finalized_) return {Code::kInvalidUsage, "the communicator was finalized: destroy it, and make a new one"};
+  return {};
+}
+
+PlanRequest Communicator::plan_request(const Request& request) const {
+  return {.collective = request.collective,
+          .nranks = nranks_,
+          .root = request.root,
+          .uneven = request.uneven,
+          .rank_ordered = !request.reduction.commutes};
+}
+
+Result<const PlannedProgram*> Communicator::plan(const PlanRequest& shape, size_t bytes) {
+  // Uncontended but for operations on several streams that begin at once.
+  std::lock_guard lock(planner_mutex_);
+  Result<const PlannedProgram*> planned = planner_->program_for(shape, bytes);
+  if (planned.ok() && rank_ == 0 && config_.explain && explained_.insert({planned.value()->id, bytes}).second) {
+    const PlanChoice& choice = planned.value()->choice;
+    log_warn(std::string("plan: ") + collective_name(shape.collective) + " of " + std::to_string(bytes) + " B: " + choice.algorithm + ", " +
+             std::to_string(choice.channels) + " channels, " + protocol_name(choice.protocol) + " (" + choice.reason + ")");
+  }
+  return planned;
+}
+
+Status Communicator::enter() {
+  if (in_call_.exchange(true)) {
+    Status status(Code::kInvalidUsage,
+                  "two threads use this communicator at once: make their calls one after the other, or give each its own");
+    note_error(status);
+    return status;
+  }
+  Status status = usable();
+  if (!status.ok()) {
+    note_error(status);
+    leave();
+  }
+  return status;
+}
+
+Status Communicator::submit(const Request& request) {
+  if (Status status = enter(); !status.ok()) return status;
+  struct Leave {
+    Communicator& comm;
+    ~Leave() { comm.leave(); }
+  } leave_at_end{*this};
+  wait_for_streams();
+  const Turn turn = take_turn(request.collective);
+  Lane& lane = *turn.lane;
+  if (Status status = lane.begin(request, turn.number); !status.ok()) return status;
+  Waiter waiter(wait_policy_);
+  for (;;) {
+    const Result<Lane::Progress> progress = lane.advance();
+    if (!progress.ok()) return progress.status();
+    if (progress.value() == Lane::Progress::kDone) return {};
+    if (progress.value() == Lane::Progress::kMoved) {
+      waiter.reset();
+    } else if (waiter.pause()) {
+      if (Status status = lane.look(waiter.waited_s()); !status.ok()) return status;
+    }
+  }
+}
+
+// Bounded: every operation on a stream ends by its own timeout, or by abort().
+void Communicator::wait_for_streams() {
+  Waiter waiter(wait_policy_);
+  while (on_streams_.load(std::memory_order_acquire) != 0) waiter.pause();
+}
+
+// Bounded as wait_for_streams(). Lane l runs the operations l, l + lanes, l + 2 lanes, and so on.
+void Communicator::wait_for(const Submitted& submitted) {
+  const auto ended = [&] {
+    for (size_t lane = 0; lane < lanes_.size(); ++lane) {
+      if (lanes_[lane]->finished() < (submitted.operations + lanes_.size() - 1 - lane) / lanes_.size()) return false;
+    }
+    return point_to_point_->finished() >= submitted.point_to_points;
+  };
+  Waiter waiter(wait_policy_);
+  while (!ended()) waiter.pause();
+}
+
+std::string Communicator::describe_peer(int peer) const {
+  return peer == kNoPeer ? "a peer" : describe(membership_.members[static_cast<size_t>(peer)]);
+}
+
+// The first error stays; the peers hear of it.
+Status Communicator::poison(Status status) {
+  {
+    std::lock_guard lock(error_mutex_);
+    int none = 0;
+    if (poison_code_.load(std::memory_order_relaxed) == none) {
+      error_ = status.message();
+      poison_code_.store(static_cast<int>(status.code()), std::memory_order_release);
+    }
+  }
+  if (transport_) transport_->farewell(PeerState::kAborted);
+  return status;
+}
+
+Result<Explanation> Communicator::explain(const Request& request) const {
+  const size_t bytes = request.count * type_bytes(request.reduction.arithmetic.type);
+  Result<PlanChoice> choice = planner_->choose(plan_request(request), bytes);
+  if (!choice.ok()) return choice.status();
+  return Explanation{.choice = std::move(*choice), .transport = transport_->name(), .bytes = bytes};
+}
+
+Status Communicator::finalize() {
+  const bool running = in_call_.load(std::memory_order_acquire) || on_streams_.load(std::memory_order_acquire) != 0;
+  if (running || finalized_) {
+    Status status(Code::kInvalidUsage, running
+                                           ? "a call is still running on this communicator: wait for it, or synchronize its streams, first"
+                                           : "the communicator was finalized already");
+    note_error(status);
+    return status;
+  }
+  finalized_ = true;
+  transport_->farewell(PeerState::kLeft);
+  return {};
+}
+
+bool Communicator::abort() {
+  aborted_.store(true);
+  transport_->farewell(PeerState::kAborted);
+  const auto inside = [&] { return in_call_.load() || on_streams_.load(std::memory_order_acquire) != 0; };
+  for (int waited_ms = 0; inside() && waited_ms < kAbortWaitMs; ++waited_ms) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return !inside();
+}
+
+std::string Communicator::last_error() const {
+  std::lock_guard lock(error_mutex_);
+  return error_;
+}
+
+void Communicator::note_error(const Status& status) {
+  std::lock_guard lock(error_mutex_);
+  if (poison_code_.load(std::memory_order_relaxed) == 0) error_ = status.message();
+}
+
+int Communicator::add_reduction(const CreatedReduction& reduction) {
+  reductions_.push_back(reduction);
+  return static_cast<int>(reductions_.size()) - 1;
+}
+
+CreatedReduction* Communicator::reduction(int number) {
+  if (number < 0 || number >= static_cast<int>(reductions_.size())) return nullptr;
+  CreatedReduction& found = reductions_[static_cast<size_t>(number)];
+  return found.alive ? &found : nullptr;
+}
+
+}  // namespace tutti

@@ -1,0 +1,144 @@
+// One rank's communicator: who its peers are, in which order its operations run, and what happens when something goes wrong.
+//
+// A request travels submit() -> Lane -> Planner -> Executor. Errors of a running operation poison the communicator: the first one stays,
+// the peers are told, and every later call returns it.
+//
+// Threading: calls by one thread at a time, but abort(), async_error() and last_error() from any; two threads at once in a call are noticed
+// and refused. Operations on streams run on the streams' threads.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "comm/bootstrap.h"
+#include "comm/lane.h"
+#include "executor/wait.h"
+#include "planner/planner.h"
+
+namespace tutti {
+
+// A reduction that a caller created for this communicator.
+struct CreatedReduction {
+  ReductionCall call;
+  bool premul = false;  // legal for call.arithmetic.type only
+  bool alive = true;
+};
+
+// Where and when an operation runs: as the `number`-th of those that share its lane and its lane's fellows.
+struct Turn {
+  Lane* lane = nullptr;
+  uint64_t number = 0;
+};
+
+struct Explanation {
+  PlanChoice choice;
+  std::string transport;
+  size_t bytes = 0;
+};
+
+class Communicator {
+ public:
+  // Joins the others. Blocks within the init timeout. Errors: those of bootstrap() and of the transport.
+  static Result<std::unique_ptr<Communicator>> join(const RendezvousId& id, const Joining& joining, const Config& config);
+  // Says goodbye. Never waits for peers. Precondition: drain() or abort() has returned true.
+  ~Communicator();
+
+  int rank() const { return rank_; }
+  int nranks() const { return nranks_; }
+  const Config& config() const { return config_; }
+  const WaitPolicy& wait_policy() const { return wait_policy_; }
+
+  // Runs a request to its end, after all that was submitted before it. Allocates nothing, plans nothing and makes no system call where it
+  // was run before and nobody has to wait.
+  Status submit(const Request& request);
+
+  // The same in parts, for who drives several operations (batch.h). enter() begins a call and refuses a second thread's; leave() ends it.
+  Status enter();
+  void leave() { in_call_.store(false, std::memory_order_release); }
+  // The next operation's turn, in the order of the calls; every turn must be run. Collectives are called by all ranks in one order, so
+  // their numbers, and with them their lanes, agree. Sends and receives concern some ranks only: they have a lane and numbers of their own.
+  Turn take_turn(Collective collective) {
+    if (collective == Collective::kSendRecv) return {point_to_point_.get(), point_to_points_++};
+    const uint64_t number = operations_++;
+    return {lanes_[number & (lanes_.size() - 1)].get(), number};
+  }
+  // Operations that run on streams: counted from their call to their end. wait_for_streams() waits until there is none.
+  void stream_operation_begins() { on_streams_.fetch_add(1, std::memory_order_relaxed); }
+  void stream_operation_ends() { on_streams_.fetch_sub(1, std::memory_order_release); }
+  void wait_for_streams();
+
+  // What has had its turn so far, and waiting until that has ended, whatever was submitted after it.
+  struct Submitted {
+    uint64_t operations = 0;
+    uint64_t point_to_points = 0;
+  };
+  Submitted submitted() const { return {operations_, point_to_points_}; }
+  void wait_for(const Submitted& submitted);
+
+  Result<Explanation> explain(const Request& request) const;
+
+  // Created reductions are numbered from 0 in their order. nullptr: there is none, or it was destroyed.
+  int add_reduction(const CreatedReduction& reduction);
+  CreatedReduction* reduction(int number);
+
+  // No more calls will come: tells the peers.
+  Status finalize();
+  // Makes operations that wait return, tells the peers, and waits (at most 10 s) until no thread is inside: true if so. Of an operation
+  // that it ends, nothing touches the communicator after leave() or stream_operation_ends().
+  bool abort();
+  // Waits until the operations on streams have ended, within their own bounds.
+  void drain() { wait_for_streams(); }
+
+  Code async_error() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
+  // The poison's sentence, or the last refused call's.
+  std::string last_error() const;
+  void note_error(const Status& status);
+
+ private:
+  friend class Lane;
+
+  Communicator(int rank, int nranks, const Config& config) : rank_(rank), nranks_(nranks), config_(config) {}
+  Status open(const RendezvousId& id, const Joining& joining);
+  Status usable() const;
+
+  // For lanes.
+  PlanRequest plan_request(const Request& request) const;
+  Result<const PlannedProgram*> plan(const PlanRequest& shape, size_t bytes);
+  Status poison(Status status);
+  bool aborted() const { return aborted_.load(); }
+  std::string describe_peer(int peer) const;
+
+  int rank_;
+  int nranks_;
+  Config config_;
+  Membership membership_;
+  WaitPolicy wait_policy_;
+  std::unique_ptr<Transport> transport_;
+  std::mutex planner_mutex_;
+  std::unique_ptr<Planner> planner_;            // guarded by planner_mutex_ once lanes run
+  std::set<std::pair<int, size_t>> explained_;  // program and bytes that TUTTI_EXPLAIN has logged
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<CreatedReduction> reductions_;
+  std::unique_ptr<Lane> point_to_point_;
+  uint64_t operations_ = 0;
+  uint64_t point_to_points_ = 0;
+  bool finalized_ = false;
+
+  // in_call_: exchanged (seq_cst) on entry, stored false (release) on exit; abort() reads it (seq_cst) after it has stored aborted_, and a
+  // caller reads aborted_ (seq_cst) after its exchange: one of the two sees the other.
+  std::atomic<bool> in_call_{false};
+  std::atomic<bool> aborted_{false};
+  // Release by stream_operation_ends(), acquire by wait_for_streams(): results on streams are seen by who waited for them.
+  std::atomic<int> on_streams_{0};
+  // Release by poison(), after the message; acquire by async_error().
+  std::atomic<int> poison_code_{0};
+  mutable std::mutex error_mutex_;
+  std::string error_;  // guarded by error_mutex_
+};
+
+}  // namespace tutti

@@ -1,0 +1,14 @@
+// The list of transports. Threading: any thread.
+#pragma once
+
+#include <memory>
+
+#include "base/config.h"
+#include "executor/transport.h"
+
+namespace tutti {
+
+// The first of config.transports that works here. Errors: kInvalidArgument (an unknown name), else the transport's own.
+Result<std::unique_ptr<Transport>> make_transport(int rank, int nranks, const Config& config, const Key& key);
+
+}  // namespace tutti

@@ -1,0 +1,92 @@
+// What a transport is: it makes the two ends of FIFOs between one rank and its peers, and knows whether a peer still lives. How a new
+// one is added: a folder under transports/ with a Transport, and a line in the list of comm/transports.cc.
+//
+// The executor touches slots only through fifo.h. A transport whose far side can be mapped hands out memory that both ends share; one whose
+// far side cannot gives local memory, and moves slots in progress().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/crypto.h"
+#include "base/status.h"
+#include "executor/fifo.h"
+#include "plan/request.h"
+
+namespace tutti {
+
+// Capability bits. None changes results.
+enum Ability : uint32_t {
+  kAbilityMapped = 1u << 0,  // both ends touch the same slots; progress() has nothing to do
+  kAbilityInline = 1u << 1,  // offers Protocol::kInline
+};
+
+// What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init).
+struct FifoShapes {
+  FifoShape inlined;
+  FifoShape staged;
+
+  const FifoShape& of(Protocol protocol) const { return protocol == Protocol::kInline ? inlined : staged; }
+  bool operator==(const FifoShapes&) const = default;
+};
+
+// A FIFO from this rank's point of view: the peer is its other end.
+struct FifoKey {
+  int peer = 0;
+  int channel = 0;  // 0 .. kFifoChannels-1
+  Protocol protocol = Protocol::kStaged;
+
+  auto operator<=>(const FifoKey&) const = default;
+};
+
+// A program's channels; the lanes of a communicator, the last for point to point; and the FIFO channels between two ranks that follow.
+inline constexpr int kMaxChannels = 8;
+inline constexpr int kMaxLanes = 5;
+inline constexpr int kPointToPointLane = kMaxLanes - 1;
+inline constexpr int kFifoChannels = kMaxChannels * kMaxLanes;
+
+enum class PeerState : uint8_t {
+  kAlive,    // or not known to be anything else
+  kLeft,     // said goodbye: it will send nothing more
+  kAborted,  // said that it failed
+  kDied,     // its process is gone without a word
+};
+
+// One rank's part. Threading: sender(), receiver(), progress(), peer_state() and farewell() from any thread; a FIFO end belongs to one at
+// a time.
+class Transport {
+ public:
+  // Closes all; never blocks without bound. FIFO ends become invalid.
+  virtual ~Transport() = default;
+
+  virtual const char* name() const = 0;
+  virtual uint32_t abilities() const = 0;
+  virtual const FifoShapes& shapes() const = 0;
+
+  // What the peers need to reach this rank; the bootstrap carries it. At most kMaxAddressBytes. Constant.
+  static constexpr size_t kMaxAddressBytes = 256;
+  virtual std::span<const std::byte> address() const = 0;
+
+  // The addresses of all ranks, by rank. Called once, before the first FIFO.
+  virtual Status introduce(std::vector<std::vector<std::byte>> addresses) = 0;
+
+  // The two ends; made at the first call, which may wait for the peer's control thread (never for its calls) within `timeout_s`. They stay
+  // valid and in place for the transport's life. A peer that has gone is no error here, since an operation may need nothing more of it: the
+  // FIFO then leads nowhere, and peer_state() tells who waits. Errors: kTimeout, kSystem (memory, descriptors), kAborted (this rank has
+  // said its farewell).
+  virtual Result<FifoSender*> sender(const FifoKey& key, double timeout_s) = 0;
+  virtual Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) = 0;
+
+  // Moves what waits on the far side of local slots. Never blocks. True if anything moved.
+  virtual bool progress() { return false; }
+
+  virtual PeerState peer_state(int peer) const = 0;
+
+  // Tells every connected peer, once, that this rank leaves (kLeft) or has failed (kAborted). Does not block.
+  virtual void farewell(PeerState state) = 0;
+};
+
+}  // namespace tutti

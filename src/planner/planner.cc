@@ -1,0 +1,72 @@
+#include "planner/planner.h"
+
+#include "algorithms/algorithm.h"
+
+namespace tutti {
+Result<std::unique_ptr<Planner>> Planner::create(Graph graph, int rank, const PlannerLimits& limits) {
+  if (!limits.forced_algorithm.empty() && find_algorithm(limits.forced_algorithm) == nullptr) {
+    std::string names;
+    for (const Algorithm* algorithm : algorithms()) names += std::string(names.empty() ? "" : ", ") + algorithm->name;
+    return Status(Code::kInvalidArgument,
+                  "there is no algorithm '" + limits.forced_algorithm + "' to force (TUTTI_ALGORITHM or the config): there are " + names);
+  }
+  return std::unique_ptr<Planner>(new Planner(std::move(graph), rank, limits));
+}
+
+// A forced algorithm is used wherever it can be; the collectives that it does not know go by the rule. Forcing one that knows the
+// collective but not this request (its ranks, its uneven counts) is the caller's to solve.
+const char* Planner::forced_for(const PlanRequest& request) const {
+  if (limits_.forced_algorithm.empty()) return nullptr;
+  const Algorithm& algorithm = *find_algorithm(limits_.forced_algorithm);
+  PlanRequest plain = request;
+  plain.uneven = plain.rank_ordered = false;
+  return algorithm.max_channels(plain) == 0 ? nullptr : algorithm.name;
+}
+
+Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {
+  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, forced_for(request));
+  if (!ranges.ok()) return ranges.status();
+  for (const RuledRange& range : *ranges) {
+    if (bytes <= range.most_bytes) return range.choice;
+  }
+  return ranges->back().choice;
+}
+
+Result<Planner::Table*> Planner::table_for(const PlanRequest& request) {
+  if (last_table_ != nullptr && last_table_->request == request) return last_table_;
+  const uint64_t key = static_cast<uint64_t>(request.root) << 16 | static_cast<uint64_t>(request.collective) << 8 |
+                       uint64_t{request.uneven} << 1 | uint64_t{request.rank_ordered};
+  auto found = tables_.find(key);
+  if (found == tables_.end()) {
+    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, forced_for(request));
+    if (!ranges.ok()) return ranges.status();
+    found = tables_.emplace(key, Table{.request = request, .ranges = {}}).first;
+    for (RuledRange& range : *ranges) found->second.ranges.push_back({{std::move(range)}});
+  }
+  last_table_ = &found->second;
+  return last_table_;
+}
+
+Result<const PlannedProgram*> Planner::program_for(const PlanRequest& request, size_t bytes) {
+  const Result<Table*> table = table_for(request);
+  if (!table.ok()) return table.status();
+  for (Range& range : table.value()->ranges) {
+    if (bytes > range.most_bytes) continue;
+    if (range.planned == nullptr) range.planned = keep(request, range.choice);
+    return range.planned;
+  }
+  return Status(Code::kInternal, "no range covers " + std::to_string(bytes) + " bytes");
+}
+
+const PlannedProgram* Planner::keep(const PlanRequest& request, const PlanChoice& choice) {
+  for (const auto& planned : programs_) {
+    if (planned->request == request && planned->choice.same_plan(choice)) return planned.get();
+  }
+  const int id = static_cast<int>(programs_.size());
+  Program program = find_algorithm(choice.algorithm)->generate(request, choice, graph_, rank_);
+  programs_.push_back(
+      std::make_unique<PlannedProgram>(PlannedProgram{.id = id, .request = request, .choice = choice, .program = std::move(program)}));
+  return programs_.back().get();
+}
+
+}  // namespace tutti

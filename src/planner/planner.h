@@ -1,0 +1,69 @@
+// Chooses a plan for a request, keeps it, and says why. A request's bytes select one of a few ranges; each range keeps its choice and its
+// program, so that every call but the first is a look-up of a few comparisons.
+//
+// Invariant: the choice depends only on what all ranks agree on (PlanRequest, bytes, the settings compared at init).
+// Threading: one thread at a time (as its communicator).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "plan/program.h"
+#include "plan/request.h"
+#include "planner/rules.h"
+#include "topology/graph.h"
+
+namespace tutti {
+
+// A choice and this rank's program for it. `id` counts from 0 and indexes what others keep beside it.
+struct PlannedProgram {
+  int id = 0;
+  PlanRequest request;
+  PlanChoice choice;
+  Program program;
+};
+
+// What the planner may assume about the transport; equal on all ranks.
+struct PlannerLimits {
+  uint32_t inline_bytes = 0;  // payload of an inline slot; 0: no inline protocol
+  std::string forced_algorithm;
+};
+
+class Planner {
+ public:
+  // Errors: kInvalidArgument (the forced algorithm does not exist).
+  static Result<std::unique_ptr<Planner>> create(Graph graph, int rank, const PlannerLimits& limits);
+
+  // `bytes` of the request's block. The result lives as long as the planner. Errors: kInvalidUsage (the forced algorithm cannot do it).
+  Result<const PlannedProgram*> program_for(const PlanRequest& request, size_t bytes);
+
+  // What program_for would choose. `request.nranks` need not be this communicator's.
+  Result<PlanChoice> choose(const PlanRequest& request, size_t bytes) const;
+
+ private:
+  struct Range : RuledRange {
+    const PlannedProgram* planned = nullptr;  // from its first use on
+  };
+  struct Table {
+    PlanRequest request;
+    std::vector<Range> ranges;  // ascending; the last covers everything
+  };
+
+  Planner(Graph graph, int rank, const PlannerLimits& limits) : graph_(std::move(graph)), rank_(rank), limits_(limits) {}
+  const char* forced_for(const PlanRequest& request) const;
+  Result<Table*> table_for(const PlanRequest& request);
+  const PlannedProgram* keep(const PlanRequest& request, const PlanChoice& choice);
+
+  Graph graph_;
+  int rank_;
+  PlannerLimits limits_;
+  std::vector<std::unique_ptr<PlannedProgram>> programs_;
+  std::map<uint64_t, Table> tables_;  // by the request, packed
+  Table* last_table_ = nullptr;
+};
+
+}  // namespace tutti

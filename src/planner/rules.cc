@@ -1,0 +1,101 @@
+#include "planner/rules.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "algorithms/algorithm.h"
+
+namespace tutti {
+namespace {
+
+constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+constexpr size_t kInlineSlot = 0;  // in a rule's most_bytes: what an inline slot holds
+
+// `most_bytes` up to which the rule holds; per_rank: divided by the number of ranks. A rule is passed over where there are fewer than
+// `least_ranks`, or where its algorithm cannot do the request. Tuned with perf/compare (2 ranks) and tutti-perf (8 ranks on 2 cores, where
+// every step costs a round of the scheduler) on shared memory.
+struct Rule {
+  Collective collective;
+  int least_ranks;
+  size_t most_bytes;
+  bool per_rank;
+  const char* algorithm;
+  int channels;
+  const char* reason;
+};
+
+constexpr Rule kRules[] = {
+    {Collective::kAllReduce, 1, kInlineSlot, false, "one_shot", 1, "small: one step, flag and data in one line"},
+    {Collective::kAllReduce, 3, 128 << 10, true, "one_shot", 1, "small, over an inline slot: one step"},
+    {Collective::kAllReduce, 3, 512 << 10, false, "two_shot", 1, "middle: least bytes, two steps"},
+    {Collective::kAllReduce, 1, 32 << 10, true, "one_shot", 1, "small, over an inline slot: one step"},
+    {Collective::kAllReduce, 1, 256 << 10, false, "ring", 1, "middle: least bytes, one ring"},
+    {Collective::kAllReduce, 1, kNoLimit, false, "ring", 2, "large: least bytes, a ring in each direction"},
+    {Collective::kAllReduce, 1, kNoLimit, false, "two_shot", 1, "in rank order: least bytes"},
+    {Collective::kAllReduce, 1, kNoLimit, false, "one_shot", 1, "in rank order"},
+
+    {Collective::kAllGather, 1, kInlineSlot, false, "one_shot", 1, "small: everybody to everybody, flag and data in one line"},
+    {Collective::kAllGather, 1, kNoLimit, false, "one_shot", 1, "everybody to everybody: every byte is moved once"},
+
+    {Collective::kReduceScatter, 1, kInlineSlot, false, "one_shot", 1, "small: one step, flag and data in one line"},
+    {Collective::kReduceScatter, 1, kNoLimit, false, "ring", 2, "least bytes, a ring in each direction"},
+    {Collective::kReduceScatter, 1, kNoLimit, false, "one_shot", 1, "in rank order"},
+
+    {Collective::kBroadcast, 1, kInlineSlot, false, "linear", 1, "small: one step from the root"},
+    {Collective::kBroadcast, 1, kNoLimit, false, "chain", 1, "large: pipelined from rank to rank"},
+
+    {Collective::kReduce, 1, kInlineSlot, false, "linear", 1, "small: one step to the root"},
+    {Collective::kReduce, 1, kNoLimit, false, "chain", 1, "large: pipelined from rank to rank"},
+    {Collective::kReduce, 1, kNoLimit, false, "linear", 1, "in rank order"},
+
+    {Collective::kGather, 1, kInlineSlot, false, "linear", 1, "small: straight to the root"},
+    {Collective::kGather, 1, kNoLimit, false, "linear", 1, "straight to the root: every byte is moved once"},
+    {Collective::kScatter, 1, kInlineSlot, false, "linear", 1, "small: straight from the root"},
+    {Collective::kScatter, 1, kNoLimit, false, "linear", 1, "straight from the root: every byte is moved once"},
+
+    {Collective::kAllToAll, 1, kInlineSlot, false, "pairwise", 1, "small: straight to everybody"},
+    {Collective::kAllToAll, 1, kNoLimit, false, "pairwise", 1, "straight to everybody: every byte is moved once"},
+
+    {Collective::kBarrier, 1, kInlineSlot, false, "dissemination", 1, "log2 n rounds of tokens"},
+    {Collective::kBarrier, 1, kNoLimit, false, "dissemination", 1, "log2 n rounds of tokens"},
+};
+
+Status cannot(const PlanRequest& request, const char* forced) {
+  return {Code::kInvalidUsage, std::string("the forced algorithm '") + forced + "' cannot do " + collective_name(request.collective) +
+                                   " on " + std::to_string(request.nranks) + " ranks" + (request.uneven ? " with uneven counts" : "") +
+                                   (request.rank_ordered ? " in rank order" : "") + ": unset TUTTI_ALGORITHM"};
+}
+
+}  // namespace
+
+Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t inline_bytes, const char* forced) {
+  std::vector<RuledRange> ranges;
+  const auto add = [&](size_t most_bytes, const char* name, int channels, const char* reason) {
+    const Algorithm* const algorithm = find_algorithm(name);
+    const int most_channels = algorithm == nullptr ? 0 : algorithm->max_channels(request);
+    const bool is_inline = most_bytes == kInlineSlot;
+    // The sizes of an uneven request's messages are not known to all, so they go by what suits large ones.
+    if (most_channels == 0 || (is_inline && (inline_bytes == 0 || request.uneven))) return false;
+    const size_t bound = is_inline ? inline_bytes : most_bytes;
+    if (!ranges.empty() && bound <= ranges.back().most_bytes) return true;  // what came before covers it
+    ranges.push_back({bound, {name, std::min(channels, most_channels), is_inline ? Protocol::kInline : Protocol::kStaged, 0, reason}});
+    return true;
+  };
+  if (forced != nullptr) {
+    constexpr const char* kReason = "forced by TUTTI_ALGORITHM or the config";
+    add(kInlineSlot, forced, 1, kReason);
+    if (!add(kNoLimit, forced, 2, kReason)) return cannot(request, forced);
+    return ranges;
+  }
+  for (const Rule& rule : kRules) {
+    if (rule.collective != request.collective || request.nranks < rule.least_ranks) continue;
+    const size_t most_bytes = rule.per_rank ? rule.most_bytes / static_cast<size_t>(request.nranks) : rule.most_bytes;
+    add(most_bytes, rule.algorithm, rule.channels, rule.reason);
+  }
+  if (ranges.empty() || ranges.back().most_bytes != kNoLimit) {
+    return Status(Code::kInternal, std::string("no rule covers ") + collective_name(request.collective));
+  }
+  return ranges;
+}
+
+}  // namespace tutti

@@ -1,0 +1,46 @@
+// How tutti-run starts one rank: which program, on which PU, with which environment, and fork + exec.
+// Invariant: between fork and exec a child calls only async-signal-safe functions, because the parent has a second thread (the
+// library's, which holds the rendezvous). Everything that allocates is therefore prepared before the fork.
+// Threading: tutti-run's main thread only, since PR_SET_PDEATHSIG fires when the thread that forked ends.
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/status.h"
+
+namespace tutti::run {
+
+enum class Pin { kAuto, kNo, kYes };  // kAuto: where there is a PU for every rank
+
+// The file that `name` starts, searched in PATH as the shell does. Errors: kInvalidArgument, a sentence for people.
+Result<std::string> find_program(const std::string& name);
+
+// The PUs that this process may use, one of every core first, so that few ranks do not share cores. Empty: unknown.
+std::vector<int> pinning_order();
+
+struct LaunchPlan {
+  std::string program;                 // from find_program()
+  std::vector<std::string> arguments;  // argv, [0] included
+  int ranks = 1;
+  std::string unique_id_hex;
+  std::vector<int> pus;    // rank r is bound to pus[r % size]; empty: nobody is bound
+  bool must_bind = false;  // a rank that cannot be bound fails to start
+  sigset_t signal_mask{};  // the ranks'
+};
+
+// A rank's standard output and error, when they are to be captured; otherwise the ranks write to tutti-run's own.
+struct RankPipes {
+  Fd out;
+  Fd err;
+};
+
+// Starts `rank` as a direct child and as the leader of its own process group, and returns once it runs the program. The kernel kills it
+// when this process dies (its own children it does not). `pipes` may be null. Errors: kSystem, a sentence that names the program.
+Result<pid_t> start_rank(const LaunchPlan& plan, int rank, RankPipes* pipes);
+
+}  // namespace tutti::run

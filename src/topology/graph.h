@@ -1,0 +1,54 @@
+// The machine as a graph: endpoints (what holds a rank's buffers), switches, and directed links with rate and latency. The planner
+// and the algorithms see nothing else of a machine. All ranks hold the same graph.
+// Threading: a value type; immutable once handed out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace tutti {
+
+struct Endpoint {
+  std::string id;
+  std::string device;  // "host", "cuda", "hip", or a plug-in's
+  std::string vendor;
+  std::string node;
+  int rank = -1;
+
+  bool operator==(const Endpoint&) const = default;
+};
+
+struct Switch {
+  std::string id;
+  bool reduces = false;
+  bool multicasts = false;
+
+  bool operator==(const Switch&) const = default;
+};
+
+// One direction. GBps = 10^9 bytes/s of one of `count` parallel links.
+struct Link {
+  std::string from;
+  std::string to;
+  double GBps = 0;
+  double latency_us = 0;
+  std::string kind;
+  int count = 1;
+
+  bool operator==(const Link&) const = default;
+};
+
+struct Graph {
+  std::string name;
+  std::string source;  // "detected", "declared", "measured"
+  std::vector<Endpoint> endpoints;
+  std::vector<Switch> switches;
+  std::vector<Link> links;
+
+  bool operator==(const Graph&) const = default;
+};
+
+// `nranks` host ranks of one node, every one a link away from the node's memory. Rates are nominal until they are measured.
+Graph single_host_graph(int nranks);
+
+}  // namespace tutti

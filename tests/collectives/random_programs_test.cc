@@ -1,0 +1,18 @@
+// A few seconds of random programs. random_programs runs any seed for any length, and replays what this finds.
+#include "nothing_wrong.h"
+#include "program_rank.h"
+
+namespace tutti::test {
+namespace {
+
+class RandomPrograms : public ::testing::TestWithParam<int> {};
+
+TEST_P(RandomPrograms, AreRight) {
+  const int nranks = 2 + GetParam() % 7;
+  EXPECT_TRUE(nothing_wrong(run_program({.seed = static_cast<uint64_t>(GetParam()), .nranks = nranks, .steps = 100})));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomPrograms, ::testing::Range(1, 8), ::testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace tutti::test

@@ -1,0 +1,51 @@
+// Plans for the tests of this folder: the built-in algorithms' by name, and small ones written out rank by rank.
+// Threading: pure functions.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "algorithms/algorithm.h"
+#include "plan/builder.h"
+#include "plan/program.h"
+
+namespace tutti {
+
+inline Plan algorithm_plan(const Algorithm& algorithm, const PlanRequest& request, int channels) {
+  const PlanChoice choice{.algorithm = algorithm.name, .channels = channels};
+  return generate_plan(algorithm, request, choice, single_host_graph(request.nranks));
+}
+
+inline Plan algorithm_plan(const Algorithm& algorithm, int nranks, int channels) {
+  return algorithm_plan(algorithm, PlanRequest{.collective = Collective::kAllReduce, .nranks = nranks}, channels);
+}
+
+inline Plan algorithm_plan(const char* name, int nranks, int channels = 1) {
+  return algorithm_plan(*find_algorithm(name), nranks, channels);
+}
+
+// make(builder, rank) writes each rank's program.
+template <class Make>
+Plan written_plan(const PlanRequest& request, int channels, Make make) {
+  const PlanChoice choice{.algorithm = "written", .channels = channels};
+  Plan plan;
+  for (int rank = 0; rank < request.nranks; ++rank) {
+    ProgramBuilder builder(request, choice, rank);
+    make(builder, rank);
+    plan.ranks.push_back(builder.take());
+  }
+  return plan;
+}
+
+// An all-reduce.
+template <class Make>
+Plan written_plan(int nranks, int channels, Make make) {
+  return written_plan(PlanRequest{.collective = Collective::kAllReduce, .nranks = nranks}, channels, make);
+}
+
+inline Instruction& at(Plan& plan, size_t rank, size_t channel, size_t index) {
+  return plan.ranks[rank].channels[channel][index];
+}
+
+}  // namespace tutti

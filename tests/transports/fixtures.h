@@ -1,0 +1,27 @@
+// The transports that the conformance suite holds to transport.h. To add one: a line in the list.
+// Threading: immutable.
+#pragma once
+
+#include <memory>
+#include <ostream>
+
+#include "executor/transport.h"
+#include "transports/shm/shm_transport.h"
+
+namespace tutti {
+
+struct TransportFixture {
+  const char* name;
+  // Rank `rank` of `nranks`, all of this host, in one process or in several.
+  Result<std::unique_ptr<Transport>> (*make)(int rank, int nranks, const FifoShapes& shapes, const Key& key);
+};
+
+inline void PrintTo(const TransportFixture& fixture, std::ostream* out) {
+  *out << fixture.name;
+}  // for GoogleTest
+
+inline constexpr TransportFixture kTransportsUnderTest[] = {
+    {"shm", make_shm_transport},
+};
+
+}  // namespace tutti

@@ -1,5 +1,5 @@
-// A whole plan at work in one thread: an executor a rank, over heap FIFOs, stepped in whatever order a test wants.
-// Threading: one thread.
+// A whole plan at work: an executor a rank, over heap FIFOs, stepped in whatever order a test wants.
+// Threading: one thread, or one thread a rank for start() and step().
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,6 +31,7 @@ class Machine {
       EXPECT_TRUE(launch.ok()) << launch.status().message();
       launches_.push_back(std::move(*launch));
     }
+    operands_.resize(plan_.ranks.size());
     done_.resize(plan_.ranks.size());
   }
 
@@ -38,7 +39,6 @@ class Machine {
   Executor& executor(size_t rank) { return *executors_[rank]; }
 
   void start(size_t rank, const Operands& operands) {
-    operands_.resize(nranks());
     operands_[rank] = operands;  // borrowed until the end
     const Status status = executors_[rank]->start(*launches_[rank], operands_[rank]);
     EXPECT_TRUE(status.ok()) << status.message();

@@ -166,8 +166,20 @@ TUTTI_API tuttiResult_t tuttiCommInitAll(tuttiComm_t* comms, int ndev, const int
 TUTTI_API tuttiResult_t tuttiCommInitFromEnv(tuttiComm_t* comm, const tuttiConfig_t* config);
 
 /** Splits a communicator: ranks of equal `color` (0 or more) form a new one, ordered by `key`, then by their rank. All ranks of `comm` call it; one
- * with color TUTTI_SPLIT_NOCOLOR takes part and gets NULL. `config` may be NULL: the parent's settings. Not inside a group. */
+ * with color TUTTI_SPLIT_NOCOLOR takes part and gets NULL. `config` may be NULL: the parent's settings. Not inside a group. The new one shares
+ * the connections of `comm` where the transport can, and lives on when `comm` is destroyed. */
 TUTTI_API tuttiResult_t tuttiCommSplit(tuttiComm_t comm, int color, int key, tuttiComm_t* newcomm, const tuttiConfig_t* config);
+
+/** What tuttiCommMemStats tells, in bytes of this rank's host memory. */
+typedef enum {
+  tuttiMemTotal = 0,       /**< tuttiMemConnections + tuttiMemScratch. */
+  tuttiMemConnections = 1, /**< FIFOs into this rank, made at their first use. */
+  tuttiMemScratch = 2,     /**< Temporary results of algorithms that need them. */
+  tuttiMemBudget = 3       /**< The most that tuttiMemConnections may reach (TUTTI_MEMORY). */
+} tuttiMemStat_t;
+
+/** *value: what the communicator uses now. Any thread. Errors: tuttiInvalidArgument. */
+TUTTI_API tuttiResult_t tuttiCommMemStats(tuttiComm_t comm, tuttiMemStat_t stat, uint64_t* value);
 #define TUTTI_SPLIT_NOCOLOR (-1)
 
 /** Tells the peers that this rank will make no more calls; afterwards only Destroy, Abort and the queries are legal. Does not block. */

@@ -6,6 +6,7 @@
 #include "api/group.h"
 #include "api/handle.h"
 #include "comm/environment.h"
+#include "comm/split.h"
 
 using namespace tutti;
 
@@ -101,22 +102,6 @@ Status init_from_env(tuttiComm_t* comm, const tuttiConfig_t* given) {
   return make_or_queue(comm, id.value(), joining, config.value());
 }
 
-// What a rank says of itself at a split.
-struct SplitEntry {
-  int32_t color = 0;
-  int32_t key = 0;
-};
-
-// All ranks' `mine`, by rank, through the parent itself.
-template <class T>
-Result<std::vector<T>> gather_all(Communicator& comm, const T& mine) {
-  std::vector<T> all(static_cast<size_t>(comm.nranks()));
-  Request request = {.collective = Collective::kAllGather, .count = sizeof(T), .input = &mine, .output = all.data()};
-  request.reduction.arithmetic.type = DataType::kUint8;
-  if (Status status = comm.submit(request); !status.ok()) return status;
-  return all;
-}
-
 Status split(Communicator& parent, int color, int key, tuttiComm_t* newcomm, const tuttiConfig_t* given) {
   if (newcomm == nullptr) return bad_argument("newcomm is NULL: give the address of a tuttiComm_t");
   *newcomm = nullptr;
@@ -125,30 +110,10 @@ Status split(Communicator& parent, int color, int key, tuttiComm_t* newcomm, con
   if (Group::any_open()) return {Code::kInvalidUsage, "a split cannot be part of a group: call it outside"};
   const Result<Config> config = given == nullptr ? Result<Config>(parent.config()) : effective_config(given);
   if (!config.ok()) return config.status();
-  const Result<std::vector<SplitEntry>> entries = gather_all(parent, SplitEntry{color, key});
-  if (!entries.ok()) return entries.status();
-  std::vector<int> members;  // of this rank's color, in the new order
-  for (int rank = 0; rank < parent.nranks(); ++rank) {
-    if (entries.value()[static_cast<size_t>(rank)].color == color) members.push_back(rank);
-  }
-  std::stable_sort(members.begin(), members.end(),
-                   [&](int a, int b) { return entries.value()[static_cast<size_t>(a)].key < entries.value()[static_cast<size_t>(b)].key; });
-  // The first of each color opens the rendezvous of its new communicator.
-  tuttiUniqueId mine = {};
-  if (color >= 0 && members.front() == parent.rank()) {
-    const Result<RendezvousId> opened = open_rendezvous();
-    if (!opened.ok()) return opened.status();
-    mine = encode_id(opened.value());
-  }
-  const Result<std::vector<tuttiUniqueId>> ids = gather_all(parent, mine);
-  if (!ids.ok()) return ids.status();
-  if (color < 0) return {};
-  const Result<RendezvousId> id = decode_id(ids.value()[static_cast<size_t>(members.front())]);
-  if (!id.ok()) return id.status();
-  const auto place = std::find(members.begin(), members.end(), parent.rank()) - members.begin();
-  const Joining joining = {
-      .rank = static_cast<int>(place), .nranks = static_cast<int>(members.size()), .timeout_s = config.value().init_timeout_s};
-  return make_communicator({.handle = newcomm, .id = id.value(), .joining = joining, .config = config.value()});
+  Result<std::unique_ptr<Communicator>> child = tutti::split(parent, color, key, config.value());
+  if (!child.ok()) return child.status();
+  if (*child != nullptr) *newcomm = make_handle(std::move(*child));
+  return {};
 }
 
 Status release(tuttiComm_t comm) {
@@ -294,6 +259,20 @@ tuttiResult_t tuttiCommGetAsyncError(tuttiComm_t comm, tuttiResult_t* result) {
     if (result == nullptr) return bad_argument("result is NULL");
     *result = static_cast<tuttiResult_t>(c.async_error());
     return {};
+  });
+}
+
+tuttiResult_t tuttiCommMemStats(tuttiComm_t comm, tuttiMemStat_t stat, uint64_t* value) {
+  return guarded_on("tuttiCommMemStats", comm, [&](Communicator& c) -> Status {
+    if (value == nullptr) return bad_argument("value is NULL");
+    const MemoryUse memory = c.memory();
+    switch (stat) {
+      case tuttiMemTotal: *value = memory.connections + memory.scratch; return {};
+      case tuttiMemConnections: *value = memory.connections; return {};
+      case tuttiMemScratch: *value = memory.scratch; return {};
+      case tuttiMemBudget: *value = memory.budget; return {};
+    }
+    return bad_argument("stat is " + std::to_string(static_cast<int>(stat)) + ": give one of tuttiMemTotal .. tuttiMemBudget");
   });
 }
 

@@ -8,9 +8,7 @@ namespace tutti {
 Status make_communicator(const PendingInit& init) {
   Result<std::unique_ptr<Communicator>> comm = Communicator::join(init.id, init.joining, init.config);
   if (!comm.ok()) return comm.status();
-  auto handle = std::make_unique<tuttiComm>();
-  handle->comm = std::move(*comm);
-  *init.handle = handle.release();
+  *init.handle = make_handle(std::move(*comm));
   return {};
 }
 

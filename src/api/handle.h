@@ -20,6 +20,12 @@ struct tuttiComm {
 
 namespace tutti {
 
+inline tuttiComm_t make_handle(std::unique_ptr<Communicator> comm) {
+  auto handle = std::make_unique<tuttiComm>();
+  handle->comm = std::move(comm);
+  return handle.release();
+}
+
 // The calling thread's last failed call without a communicator.
 std::string& thread_error();
 

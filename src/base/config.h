@@ -27,6 +27,7 @@ struct Config {
   std::string node_id;     // empty: boot id and network namespace
   uint64_t slot_bytes = 64 * 1024;
   uint64_t slots = 4;
+  uint64_t memory_bytes = 256 << 20;  // the most that a communicator's FIFOs may take on a rank
   uint64_t lanes = 1;  // operations of a communicator that may be in flight at once, on streams
   uint64_t stream_bytes = 8 << 20;  // outputs of this size and more bypass the caches
   bool explain = false;

@@ -79,8 +79,12 @@ std::string describe(const Member& member) {
 }
 
 std::vector<std::string> agreed_settings(const Config& config) {
-  return {"algorithm=" + config.algorithm, "transports=" + config.transports, "slot_bytes=" + std::to_string(config.slot_bytes),
-          "slots=" + std::to_string(config.slots), "lanes=" + std::to_string(config.lanes)};
+  return {"algorithm=" + config.algorithm,
+          "transports=" + config.transports,
+          "slot_bytes=" + std::to_string(config.slot_bytes),
+          "slots=" + std::to_string(config.slots),
+          "memory=" + std::to_string(config.memory_bytes),
+          "lanes=" + std::to_string(config.lanes)};
 }
 
 Member make_member(int rank, const Config& config, std::span<const std::byte> transport) {

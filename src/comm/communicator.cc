@@ -1,5 +1,6 @@
 #include "comm/communicator.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -23,7 +24,36 @@ Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id,
 Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key);
   if (!transport.ok()) return transport.status();
-  transport_ = std::move(*transport);
+  if (Status status = prepare(std::move(*transport)); !status.ok()) return status;
+  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
+  if (!membership.ok()) return membership.status();
+  membership_ = std::move(*membership);
+  std::vector<std::vector<std::byte>> addresses;
+  for (const Member& member : membership_.members) addresses.push_back(member.transport);
+  if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
+  settle();
+  return {};
+}
+
+Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& parent, const std::vector<int>& members, uint32_t context,
+                                                           const Config& config) {
+  const auto nranks = static_cast<int>(members.size());
+  const auto rank = static_cast<int>(std::find(members.begin(), members.end(), parent.rank_) - members.begin());
+  std::unique_ptr<Communicator> comm(new Communicator(rank, nranks, config));
+  Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config));
+  if (!transport.ok()) return transport.status();
+  if (Status status = comm->prepare(std::move(*transport)); !status.ok()) return status;
+  for (const int member : members) {
+    comm->membership_.members.push_back(parent.member(member));
+    comm->membership_.members.back().rank = static_cast<int>(comm->membership_.members.size()) - 1;
+  }
+  comm->settle();
+  return comm;
+}
+
+// All that needs no peers.
+Status Communicator::prepare(std::unique_ptr<Transport> transport) {
+  transport_ = std::move(transport);
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm};
@@ -33,18 +63,20 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   const auto lanes = static_cast<int>(config_.lanes);
   for (int lane = 0; lane < lanes; ++lane) lanes_.push_back(std::make_unique<Lane>(*this, lane, lanes));
   point_to_point_ = std::make_unique<Lane>(*this, kPointToPointLane, 1);
+  return {};
+}
 
-  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
-  if (!membership.ok()) return membership.status();
-  membership_ = std::move(*membership);
-  std::vector<std::vector<std::byte>> addresses;
-  for (const Member& member : membership_.members) addresses.push_back(member.transport);
-  if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
-
+// What follows from who the members are.
+void Communicator::settle() {
   const double spin_us = config_.spin_us >= 0 ? config_.spin_us : nranks_ <= cores_of(membership_) ? kDefaultSpinUs : 0;
   wait_policy_ = {.spin_us = spin_us, .yield_us = config_.yield_us};
   if (rank_ == 0) log_info("communicator of " + std::to_string(nranks_) + " ranks over " + transport_->name());
-  return {};
+}
+
+MemoryUse Communicator::memory() const {
+  MemoryUse use = {.connections = transport_->memory_bytes(), .scratch = point_to_point_->scratch_bytes(), .budget = config_.memory_bytes};
+  for (const auto& lane : lanes_) use.scratch += lane->scratch_bytes();
+  return use;
 }
 
 Communicator::~Communicator() = default;

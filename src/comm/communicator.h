@@ -41,16 +41,32 @@ struct Explanation {
   size_t bytes = 0;
 };
 
+// What a communicator uses, in bytes.
+struct MemoryUse {
+  size_t connections = 0;
+  size_t scratch = 0;
+  size_t budget = 0;  // of the connections
+};
+
 class Communicator {
  public:
   // Joins the others. Blocks within the init timeout. Errors: those of bootstrap() and of the transport.
   static Result<std::unique_ptr<Communicator>> join(const RendezvousId& id, const Joining& joining, const Config& config);
+  // The communicator of `members`, ranks of `parent` in their new order, this one among them, over the parent's connections. All of them
+  // call it with the same `context`, a number never used before; when all have, each calls meet(), and then may use its own. Precondition:
+  // parent.derives(). Errors: those of the transport and the planner.
+  static Result<std::unique_ptr<Communicator>> derive(const Communicator& parent, const std::vector<int>& members, uint32_t context,
+                                                      const Config& config);
+  bool derives() const { return (transport_->abilities() & kAbilityDerive) != 0; }
+  Status meet() { return transport_->introduce({}); }
   // Says goodbye. Never waits for peers. Precondition: drain() or abort() has returned true.
   ~Communicator();
 
   int rank() const { return rank_; }
   int nranks() const { return nranks_; }
   const Config& config() const { return config_; }
+  const Member& member(int rank) const { return membership_.members[static_cast<size_t>(rank)]; }
+  MemoryUse memory() const;
   const WaitPolicy& wait_policy() const { return wait_policy_; }
 
   // Runs a request to its end, after all that was submitted before it. Allocates nothing, plans nothing and makes no system call where it
@@ -104,6 +120,8 @@ class Communicator {
 
   Communicator(int rank, int nranks, const Config& config) : rank_(rank), nranks_(nranks), config_(config) {}
   Status open(const RendezvousId& id, const Joining& joining);
+  Status prepare(std::unique_ptr<Transport> transport);
+  void settle();
   Status usable() const;
 
   // For lanes.

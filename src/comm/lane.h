@@ -31,6 +31,9 @@ class Lane {
   // How many of its operations have ended. Pairs with finish(), as busy_for().
   uint64_t finished() const { return finished_.load(std::memory_order_acquire); }
 
+  // Any thread.
+  size_t scratch_bytes() const { return executor_.scratch_bytes(); }
+
   // Plans and starts. Precondition: !busy_for(number). `request` is borrowed until the operation has ended. An error of begin(), advance()
   // or look() ends the operation and has poisoned the communicator.
   Status begin(const Request& request, uint64_t number);

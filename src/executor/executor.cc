@@ -48,10 +48,10 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
 }
 
 Status Executor::grow_scratch(size_t bytes) {
-  if (bytes <= scratch_bytes_) return {};
+  if (bytes <= scratch_bytes()) return {};
   const size_t rounded = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
   scratch_.reset(static_cast<std::byte*>(std::aligned_alloc(kLineBytes, rounded)));
-  scratch_bytes_ = scratch_ ? rounded : 0;
+  scratch_bytes_.store(scratch_ ? rounded : 0, std::memory_order_relaxed);
   if (scratch_) return {};
   return {Code::kSystem,
           "cannot allocate " + std::to_string(rounded) + " bytes of scratch: free memory, or force another algorithm (TUTTI_ALGORITHM)"};

@@ -8,6 +8,7 @@
 // Threading: one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -51,6 +52,9 @@ class Executor {
   Status start(Launch& launch, const Operands& operands);
 
   StepResult step();
+
+  // What it holds for scratch. Any thread.
+  size_t scratch_bytes() const { return scratch_bytes_.load(std::memory_order_relaxed); }
 
   // Precondition: the last step() returned kBlocked or kMismatch.
   WaitingFor waiting_for() const;
@@ -98,7 +102,7 @@ class Executor {
     void operator()(void* p) const;
   };
   std::unique_ptr<std::byte, FreeDeleter> scratch_;
-  size_t scratch_bytes_ = 0;
+  std::atomic<size_t> scratch_bytes_{0};  // relaxed: others only report it
 };
 
 }  // namespace tutti

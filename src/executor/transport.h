@@ -22,6 +22,7 @@ namespace tutti {
 enum Ability : uint32_t {
   kAbilityMapped = 1u << 0,  // both ends touch the same slots; progress() has nothing to do
   kAbilityInline = 1u << 1,  // offers Protocol::kInline
+  kAbilityDerive = 1u << 2,  // offers derive()
 };
 
 // What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init).
@@ -70,7 +71,7 @@ class Transport {
   static constexpr size_t kMaxAddressBytes = 256;
   virtual std::span<const std::byte> address() const = 0;
 
-  // The addresses of all ranks, by rank. Called once, before the first FIFO.
+  // The addresses of all ranks, by rank; none for a derived transport. Called once, before the first FIFO.
   virtual Status introduce(std::vector<std::vector<std::byte>> addresses) = 0;
 
   // The two ends; made at the first call, which may wait for the peer's control thread (never for its calls) within `timeout_s`. They stay
@@ -79,6 +80,16 @@ class Transport {
   // said its farewell).
   virtual Result<FifoSender*> sender(const FifoKey& key, double timeout_s) = 0;
   virtual Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) = 0;
+
+  // What the FIFOs into this rank take, in bytes, of the communicator's budget. Any thread.
+  virtual size_t memory_bytes() const = 0;
+
+  // With kAbilityDerive: a transport among some of these ranks, over the same connections, with FIFOs and a farewell of its own. `members`:
+  // their ranks here, in their new order, this rank's among them. All of them derive with the same `context`, a number that was never used
+  // before; when all have, each calls introduce() with no addresses. Either transport may be destroyed first. Errors: kSystem.
+  virtual Result<std::unique_ptr<Transport>> derive(std::vector<int> /*members*/, uint32_t /*context*/, const FifoShapes& /*shapes*/) {
+    return Status(Code::kInternal, std::string(name()) + " cannot derive");
+  }
 
   // Moves what waits on the far side of local slots. Never blocks. True if anything moved.
   virtual bool progress() { return false; }

@@ -147,6 +147,34 @@ TEST_P(Split, TakesAConfig) {
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Split, ::testing::Values(1, 2, 5, 8), ::testing::PrintToStringParamName());
 
+// Both ranks of a color that brings different settings are told, with both settings; the other color goes its way, and so does the parent.
+TEST(SplitSettings, MustBeEqual) {
+  Finding found;
+  World& world = world_of({.nranks = 4}, found);
+  ASSERT_TRUE(nothing_wrong(found));
+  found = world.run([&](int rank, const Member& member) -> Finding {
+    tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
+    if (rank == 3) config.algorithm = "one_shot";
+    Member child;
+    const tuttiResult_t result = tuttiCommSplit(member.comm, rank / 2, 0, &child.comm, &config);
+    Finding problem;
+    if (rank < 2) {
+      problem = expect_success(result, "split", member.comm) + child.create_reductions(rank % 2);
+      if (problem.empty()) problem = exercise(child, rank % 2, 2, 4);
+      return problem + expect_success(tuttiCommDestroy(child.comm), "destroy");
+    }
+    const std::string text = tuttiGetLastError(nullptr);
+    if (result != tuttiInvalidUsage || child.comm != nullptr) return "result " + std::to_string(result);
+    for (const char* part : {"rank 2", "rank 3", "algorithm=one_shot"}) {
+      if (text.find(part) == std::string::npos) return std::string(part) + " is not in: " + text;
+    }
+    return {};
+  });
+  ASSERT_TRUE(nothing_wrong(found));
+  found = world.run([&](int rank, const Member& member) { return exercise(member, rank, 4, 5); });
+  ASSERT_TRUE(nothing_wrong(found));
+}
+
 TEST(SplitArguments, AreChecked) {
   Finding found;
   World& world = world_of({.nranks = 1}, found);

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "tests/support/eventually.h"
@@ -48,6 +49,16 @@ class TestRank {
     for (int peer = 0; peer < nranks; ++peer) addresses.push_back(meeting.await_published(peer));
     const Status status = transport->introduce(std::move(addresses));
     if (!status.ok()) throw std::runtime_error("introduce: " + status.message());
+  }
+
+  // This rank among `members` over a derived transport. All members call it, and then introduce() after a barrier of theirs.
+  TestRank derive(std::vector<int> members, uint32_t context) const {
+    const auto place = static_cast<int>(std::find(members.begin(), members.end(), rank) - members.begin());
+    TestRank derived(fixture_, meeting, place, static_cast<int>(members.size()), shapes_);
+    Result<std::unique_ptr<Transport>> made = transport->derive(std::move(members), context, shapes_);
+    if (!made.ok()) throw std::runtime_error("derive: " + made.status().message());
+    derived.transport = std::move(*made);
+    return derived;
   }
 
   // The ends of a FIFO, which must come about.

@@ -20,8 +20,11 @@ inline void PrintTo(const TransportFixture& fixture, std::ostream* out) {
   *out << fixture.name;
 }  // for GoogleTest
 
+inline constexpr size_t kTestBudget = size_t{1} << 30;
+
 inline constexpr TransportFixture kTransportsUnderTest[] = {
-    {"shm", make_shm_transport},
+    {"shm", [](int rank, int nranks, const FifoShapes& shapes,
+               const Key& key) { return make_shm_transport(rank, nranks, shapes, key, kTestBudget); }},
 };
 
 }  // namespace tutti

@@ -19,8 +19,9 @@ using InboxId = std::array<std::byte, 16>;
 
 class Inbox {
  public:
-  // Registers the inbox under a new random id. shared_ptr: the owner and the peers of its process use one mapping, whoever ends last.
-  static Result<std::shared_ptr<Inbox>> create(int rank, int nranks, const FifoShapes& shapes);
+  // Registers the inbox under `id`, which no other has. Its FIFOs take at most `budget_bytes` together. shared_ptr: the owner and the peers
+  // of its process use one mapping, whoever ends last.
+  static Result<std::shared_ptr<Inbox>> create(const InboxId& id, int rank, int nranks, const FifoShapes& shapes, size_t budget_bytes);
   // nullptr where no such inbox lives in this process.
   static std::shared_ptr<Inbox> find(const InboxId& id);
   ~Inbox();
@@ -29,10 +30,12 @@ class Inbox {
   int fd() const { return fd_.get(); }
 
   // The memory of a FIFO into this inbox, allocated and mapped at the first call. `key.peer` is the sending rank. Valid as long as the
-  // inbox.
+  // inbox. Errors: kSystem (memory, or the budget), kInvalidArgument (no such FIFO).
   Result<std::byte*> prepare(const FifoKey& key);
   // Whether somebody has.
   bool prepared(const FifoKey& key);
+  // Of all that were prepared.
+  size_t prepared_bytes() const;
 
   // Where the FIFO lies in the segment, in bytes; the same for every process.
   size_t offset(const FifoKey& key) const;
@@ -42,15 +45,18 @@ class Inbox {
   std::atomic<PeerState> owner{PeerState::kAlive};
 
  private:
-  Inbox(int rank, int nranks, const FifoShapes& shapes, Fd fd) : rank_(rank), nranks_(nranks), shapes_(shapes), fd_(std::move(fd)) {}
+  Inbox(const InboxId& id, int rank, int nranks, const FifoShapes& shapes, size_t budget_bytes, Fd fd)
+      : id_(id), rank_(rank), nranks_(nranks), shapes_(shapes), budget_bytes_(budget_bytes), fd_(std::move(fd)) {}
 
+  InboxId id_;
   int rank_;
   int nranks_;
   FifoShapes shapes_;
+  size_t budget_bytes_;
   Fd fd_;
-  InboxId id_{};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;  // of both below
   std::map<FifoKey, Mapping> mapped_;
+  size_t prepared_bytes_ = 0;
 };
 
 // Where the FIFO `key` lies in the inbox of `owner`, and how long a segment is: what both ends compute alike.

@@ -1,5 +1,6 @@
 // Shared memory between ranks of one node, processes and threads alike. A rank owns an inbox (inbox.h) with every FIFO that is sent to
-// it; a sender maps its place in the receiver's inbox. Processes hand each other the inbox over links (link.h); threads share the mapping.
+// it; a sender maps its place in the receiver's inbox. Processes hand each other the inbox over links (links.h); threads share the mapping.
+// A transport that was derived from another has an inbox of its own and shares the links.
 // Threading: as Transport.
 #pragma once
 
@@ -9,7 +10,7 @@
 
 namespace tutti {
 
-// `key` is the communicator's secret. Errors: kSystem.
-Result<std::unique_ptr<Transport>> make_shm_transport(int rank, int nranks, const FifoShapes& shapes, const Key& key);
+// `key` is the communicator's secret. `budget_bytes`: the most that its FIFOs may take. Errors: kSystem.
+Result<std::unique_ptr<Transport>> make_shm_transport(int rank, int nranks, const FifoShapes& shapes, const Key& key, size_t budget_bytes);
 
 }  // namespace tutti

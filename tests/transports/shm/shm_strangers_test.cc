@@ -15,7 +15,7 @@
 namespace tutti {
 namespace {
 
-constexpr TransportFixture kShm = {"shm", make_shm_transport};
+const TransportFixture& kShm = kTransportsUnderTest[0];
 
 // Ranks 0 and 1 are the honest ones; rank 2 is no member, and knows their addresses all the same.
 template <class Stranger>
@@ -67,7 +67,7 @@ void expect_hang_up(int fd) {
 TEST(ShmStrangers, WithAnotherKeyGetNothing) {
   against([](Meeting& meeting) {
     for (const int pretended : {0, 1, 2}) {
-      Result<std::unique_ptr<Transport>> made = make_shm_transport(pretended, 3, kTestShapes, test_key(0x11));
+      Result<std::unique_ptr<Transport>> made = kShm.make(pretended, 3, kTestShapes, test_key(0x11));
       ASSERT_TRUE(made.ok());
       Transport& stranger = **made;
       const std::vector<std::byte> own(stranger.address().begin(), stranger.address().end());
@@ -151,7 +151,7 @@ TEST_F(ShmDescriptors, RunningOutIsAnErrorAndNotAHang) {
     for (rlim_t more = 1; more < 10 && !enough; ++more) {
       const rlimit limit = {.rlim_cur = used + more, .rlim_max = all.rlim_max};
       ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
-      const Result<std::unique_ptr<Transport>> made = make_shm_transport(0, 2, kTestShapes, test_key());
+      const Result<std::unique_ptr<Transport>> made = kShm.make(0, 2, kTestShapes, test_key());
       enough = made.ok();
       if (enough) continue;
       EXPECT_EQ(made.status().code(), Code::kSystem);
@@ -179,6 +179,7 @@ TEST_F(ShmDescriptors, RunningOutWhileConnectingIsAnErrorAndNotAHang) {
       }
       setrlimit(RLIMIT_NOFILE, &all);
     }
+    rank.barrier();  // a link that rank 1 made would serve rank 0 too
     Traffic(rank).exchange(10);
     rank.barrier();
   }));

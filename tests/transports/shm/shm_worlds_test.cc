@@ -22,7 +22,7 @@ namespace {
 
 using shm::Backing;
 
-constexpr TransportFixture kShm = {"shm", make_shm_transport};
+const TransportFixture& kShm = kTransportsUnderTest[0];
 
 void must(bool done, const char* what) {
   if (!done) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
@@ -130,7 +130,7 @@ TEST_F(ShmWorlds, WithNothingAtAllMakingOneIsAnErrorThatSaysWhatWasTried) {
     remove_dev_shm();
     must(mount("tmpfs", "/tmp", "tmpfs", MS_RDONLY, "size=64k") == 0, "/tmp");
     forbid_memfd();
-    const Status status = make_shm_transport(0, 2, kTestShapes, test_key()).status();
+    const Status status = kShm.make(0, 2, kTestShapes, test_key()).status();
     EXPECT_EQ(status.code(), Code::kSystem);
     EXPECT_NE(status.message().find("tried memfd, /dev/shm and /tmp"), std::string::npos) << status.message();
   }));
@@ -169,6 +169,32 @@ TEST_F(ShmWorlds, AReceiverWithoutRoomIsAnErrorOnBothSides) {
       Traffic(rank, {Protocol::kInline}).exchange(100);  // what fits still works
       rank.barrier();
     }));
+  }));
+}
+
+// The receiver's budget, told on both sides; what there is goes on working.
+TEST(ShmBudget, OneFifoMoreIsAnErrorThatNamesTheBudget) {
+  expect_ends(run_ranks(Mode::kProcesses, 2, [](Meeting& meeting, int number) {
+    const size_t budget = 2 * (kTestShapes.staged.bytes() + 4096);
+    TransportFixture frugal = kShm;
+    frugal.make = [](int rank, int nranks, const FifoShapes& shapes, const Key& key) {
+      return make_shm_transport(rank, nranks, shapes, key, 2 * (kTestShapes.staged.bytes() + 4096));
+    };
+    TestRank rank(frugal, meeting, number, 2);
+    rank.open();
+    if (number == 0) {
+      Status status;
+      for (int channel = 0; channel < 10 && status.ok(); ++channel)
+        status = rank.transport->sender({.peer = 1, .channel = channel}, kConnect_s).status();
+      EXPECT_EQ(status.code(), Code::kSystem);
+      EXPECT_NE(status.message().find("TUTTI_MEMORY"), std::string::npos) << status.message();
+    }
+    rank.barrier();
+    EXPECT_LE(rank.transport->memory_bytes(), budget);
+    EXPECT_EQ(rank.transport->memory_bytes() != 0, number == 1);
+    rank.barrier();
+    Traffic(rank, {Protocol::kStaged}, 1).exchange(10);
+    rank.barrier();
   }));
 }
 

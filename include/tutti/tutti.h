@@ -1,4 +1,5 @@
-/* Tutti: portable collective communication. The public C API (C99).
+/** @file
+ * Tutti: portable collective communication. The public C API (C99).
  *
  * One communicator joins `n` ranks; every rank makes the same calls in the same order. The names and shapes follow NCCL's, with
  * the prefix `tutti`. Every function returns a tuttiResult_t, never throws, prints or exits; tuttiGetLastError() says in a sentence
@@ -15,15 +16,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TUTTI_MAJOR 0
-#define TUTTI_MINOR 1
-#define TUTTI_PATCH 0
+#define TUTTI_MAJOR 0 /**< The version of this header: a new one may break programs. */
+#define TUTTI_MINOR 1 /**< A new one may add to the API. */
+#define TUTTI_PATCH 0 /**< A new one changes nothing in the API. */
 /** The version of this header as one number, comparable with tuttiGetVersion()'s. */
 #define TUTTI_VERSION_CODE (TUTTI_MAJOR * 10000 + TUTTI_MINOR * 100 + TUTTI_PATCH)
 
 #if defined(_WIN32)
 #define TUTTI_API
 #else
+/** Marks what the library exports. */
 #define TUTTI_API __attribute__((visibility("default")))
 #endif
 
@@ -105,10 +107,10 @@ typedef enum {
  * associative; called from the thread that runs the operation. */
 typedef void (*tuttiReduceFunction_t)(const void* left, const void* right, void* result, size_t count, tuttiDataType_t datatype, void* context);
 
-#define TUTTI_UNIQUE_ID_BYTES 128
+#define TUTTI_UNIQUE_ID_BYTES 128 /**< sizeof(tuttiUniqueId) */
 /** Names one communicator to be: where its ranks meet, and the 256-bit key that lets them in. Treat it as a secret. */
 typedef struct {
-  char internal[TUTTI_UNIQUE_ID_BYTES];
+  char internal[TUTTI_UNIQUE_ID_BYTES]; /**< Opaque; copy it whole. */
 } tuttiUniqueId;
 
 /** Leave a field to the library (or to its TUTTI_ variable). */
@@ -118,9 +120,9 @@ typedef struct {
  * `size` tells the library which fields exist. A field left at TUTTI_CONFIG_UNSET takes the value of its TUTTI_ variable, else the
  * default; `tutti-topo env` lists them all. */
 typedef struct {
-  size_t size;
-  unsigned int magic;
-  unsigned int version;
+  size_t size;             /**< Set by the initializer. */
+  unsigned int magic;      /**< Set by the initializer. */
+  unsigned int version;    /**< Set by the initializer: of the header that the program was built with. */
   double initTimeout;      /**< Seconds to wait for all ranks at init; 0 = no bound. Default 120. (TUTTI_INIT_TIMEOUT) */
   double timeout;          /**< Seconds an operation may wait for its peers; 0 = no bound. Default 300. (TUTTI_TIMEOUT) */
   double spin;             /**< Microseconds to spin before yielding. Default 50, or 0 where ranks outnumber cores. (TUTTI_SPIN) */
@@ -128,7 +130,8 @@ typedef struct {
   const char* algorithm;   /**< Force one algorithm, e.g. "ring"; NULL = TUTTI_ALGORITHM, else the planner's choice. */
 } tuttiConfig_t;
 
-#define TUTTI_CONFIG_MAGIC 0x74757469u
+#define TUTTI_CONFIG_MAGIC 0x74757469u /**< What tells a config from uninitialised memory. */
+/** The value that every tuttiConfig_t starts from: nothing set. */
 #define TUTTI_CONFIG_INITIALIZER                                                                                          \
   {                                                                                                                      \
     sizeof(tuttiConfig_t), TUTTI_CONFIG_MAGIC, TUTTI_VERSION_CODE, TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET,               \
@@ -165,6 +168,7 @@ TUTTI_API tuttiResult_t tuttiCommInitAll(tuttiComm_t* comms, int ndev, const int
  * Every rank calls it the same number of times. */
 TUTTI_API tuttiResult_t tuttiCommInitFromEnv(tuttiComm_t* comm, const tuttiConfig_t* config);
 
+#define TUTTI_SPLIT_NOCOLOR (-1) /**< The color of a rank that comes into no new communicator. */
 /** Splits a communicator: ranks of equal `color` (0 or more) form a new one, ordered by `key`, then by their rank. All ranks of `comm` call it; one
  * with color TUTTI_SPLIT_NOCOLOR takes part and gets NULL. `config` may be NULL: the parent's settings. Not inside a group. The new one shares
  * the connections of `comm` where the transport can, and lives on when `comm` is destroyed. */
@@ -180,7 +184,6 @@ typedef enum {
 
 /** *value: what the communicator uses now. Any thread. Errors: tuttiInvalidArgument. */
 TUTTI_API tuttiResult_t tuttiCommMemStats(tuttiComm_t comm, tuttiMemStat_t stat, uint64_t* value);
-#define TUTTI_SPLIT_NOCOLOR (-1)
 
 /** Tells the peers that this rank will make no more calls; afterwards only Destroy, Abort and the queries are legal. Does not block. */
 TUTTI_API tuttiResult_t tuttiCommFinalize(tuttiComm_t comm);
@@ -309,6 +312,7 @@ TUTTI_API tuttiResult_t tuttiStreamSynchronize(tuttiStream_t stream);
 /** tuttiSuccess: all that was submitted is complete; tuttiInProgress: not yet. */
 TUTTI_API tuttiResult_t tuttiStreamQuery(tuttiStream_t stream);
 
+/** What tuttiStreamAddCallback calls, with its `context`. */
 typedef void (*tuttiStreamCallback_t)(void* context);
 
 /** Calls `callback` from the stream's thread once all that was submitted before is complete, and before what is submitted after. It must not

@@ -102,15 +102,10 @@ HWY_AFTER_NAMESPACE();
 namespace tutti {
 
 void add_float_kernels(InstructionSet set, HostKernels& table) {
-#if TUTTI_HAS_AVX512
-  if (set == InstructionSet::kAvx512) return N_AVX3::add_float(table);
-#endif
-#if TUTTI_HAS_AVX2
-  if (set == InstructionSet::kAvx2) return N_AVX2::add_float(table);
-#endif
-#if TUTTI_HAS_STATIC
-  if (set == InstructionSet::kStatic) return HWY_STATIC_DISPATCH(add_float)(table);
-#endif
+  switch (set) {
+    TUTTI_CASE_EACH_SET(add_float, table)
+    default: return;
+  }
 }
 
 }  // namespace tutti

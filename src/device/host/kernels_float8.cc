@@ -168,10 +168,7 @@ struct Full {
   }
   // float32 lanes
   template <class D, class V>
-    requires(sizeof(hn::TFromD<D>) == 4)
-  HWY_INLINE V operator()(D df, V x, V y) const {
-    return round_early<Codec>(df, steps(df, x, y));
-  }
+  requires(sizeof(hn::TFromD<D>) == 4) HWY_INLINE V operator()(D df, V x, V y) const { return round_early<Codec>(df, steps(df, x, y)); }
 };
 
 template <class Codec>
@@ -199,15 +196,10 @@ HWY_AFTER_NAMESPACE();
 namespace tutti {
 
 void add_float8_kernels(InstructionSet set, HostKernels& table) {
-#if TUTTI_HAS_AVX512
-  if (set == InstructionSet::kAvx512) return N_AVX3::add_float8(table);
-#endif
-#if TUTTI_HAS_AVX2
-  if (set == InstructionSet::kAvx2) return N_AVX2::add_float8(table);
-#endif
-#if TUTTI_HAS_STATIC
-  if (set == InstructionSet::kStatic) return HWY_STATIC_DISPATCH(add_float8)(table);
-#endif
+  switch (set) {
+    TUTTI_CASE_EACH_SET(add_float8, table)
+    default: return;
+  }
 }
 
 }  // namespace tutti

@@ -46,7 +46,8 @@ struct Bfloat16Codec {
     const auto a32 = hn::BitCast(d32, a), b32 = hn::BitCast(d32, b);
     const auto even = f(df, hn::BitCast(df, hn::ShiftLeft<16>(a32)), hn::BitCast(df, hn::ShiftLeft<16>(b32)));
     const auto odd = f(df, hn::BitCast(df, hn::And(a32, upper)), hn::BitCast(df, hn::And(b32, upper)));
-    return hn::BitCast(d, select_bits(upper, rounded(d32, canonical_nan(df, odd)), hn::ShiftRight<16>(rounded(d32, canonical_nan(df, even)))));
+    return hn::BitCast(d,
+                       select_bits(upper, rounded(d32, canonical_nan(df, odd)), hn::ShiftRight<16>(rounded(d32, canonical_nan(df, even)))));
   }
 
   // To nearest even, in the upper halves.
@@ -106,15 +107,10 @@ HWY_AFTER_NAMESPACE();
 namespace tutti {
 
 void add_half_kernels(InstructionSet set, HostKernels& table) {
-#if TUTTI_HAS_AVX512
-  if (set == InstructionSet::kAvx512) return N_AVX3::add_half(table);
-#endif
-#if TUTTI_HAS_AVX2
-  if (set == InstructionSet::kAvx2) return N_AVX2::add_half(table);
-#endif
-#if TUTTI_HAS_STATIC
-  if (set == InstructionSet::kStatic) return HWY_STATIC_DISPATCH(add_half)(table);
-#endif
+  switch (set) {
+    TUTTI_CASE_EACH_SET(add_half, table)
+    default: return;
+  }
 }
 
 }  // namespace tutti

@@ -38,7 +38,8 @@ HWY_INLINE V multiply_high(D d, V a, V b) {
   } else if constexpr (sizeof(hn::TFromD<D>) == 4) {
     const hn::Repartition<uint64_t, D> d64;
     const auto even = hn::MulEven(a, b);
-    const auto odd = hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(d64, a))), hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(d64, b))));
+    const auto odd =
+        hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(d64, a))), hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(d64, b))));
     return hn::BitCast(d, select_bits(hn::Set(d64, uint64_t{0xffffffff}), hn::ShiftRight<32>(even), odd));
   } else {
     const hn::Repartition<uint32_t, D> d32;
@@ -188,15 +189,10 @@ HWY_AFTER_NAMESPACE();
 namespace tutti {
 
 void add_integer_kernels(InstructionSet set, HostKernels& table) {
-#if TUTTI_HAS_AVX512
-  if (set == InstructionSet::kAvx512) return N_AVX3::add_integer(table);
-#endif
-#if TUTTI_HAS_AVX2
-  if (set == InstructionSet::kAvx2) return N_AVX2::add_integer(table);
-#endif
-#if TUTTI_HAS_STATIC
-  if (set == InstructionSet::kStatic) return HWY_STATIC_DISPATCH(add_integer)(table);
-#endif
+  switch (set) {
+    TUTTI_CASE_EACH_SET(add_integer, table)
+    default: return;
+  }
 }
 
 }  // namespace tutti

@@ -10,3 +10,31 @@
 #define TUTTI_HAS_AVX512 ((HWY_TARGETS & HWY_AVX3) != 0)
 #define TUTTI_HAS_AVX2 ((HWY_TARGETS & HWY_AVX2) != 0)
 #define TUTTI_HAS_STATIC ((HWY_STATIC_TARGET & (HWY_SCALAR | HWY_EMU128)) == 0)
+
+// In a switch over an InstructionSet: calls the `function` that was compiled for it, for every set that there is. Macros, because the sets
+// are namespaces, and which of them there are only the preprocessor knows.
+#if TUTTI_HAS_AVX512
+#define TUTTI_CASE_AVX512(function, ...) \
+  case InstructionSet::kAvx512:          \
+    return N_AVX3::function(__VA_ARGS__);
+#else
+#define TUTTI_CASE_AVX512(function, ...)
+#endif
+#if TUTTI_HAS_AVX2
+#define TUTTI_CASE_AVX2(function, ...) \
+  case InstructionSet::kAvx2:          \
+    return N_AVX2::function(__VA_ARGS__);
+#else
+#define TUTTI_CASE_AVX2(function, ...)
+#endif
+#if TUTTI_HAS_STATIC
+#define TUTTI_CASE_STATIC(function, ...) \
+  case InstructionSet::kStatic:          \
+    return HWY_STATIC_DISPATCH(function)(__VA_ARGS__);
+#else
+#define TUTTI_CASE_STATIC(function, ...)
+#endif
+#define TUTTI_CASE_EACH_SET(function, ...) \
+  TUTTI_CASE_AVX512(function, __VA_ARGS__) \
+  TUTTI_CASE_AVX2(function, __VA_ARGS__)   \
+  TUTTI_CASE_STATIC(function, __VA_ARGS__)

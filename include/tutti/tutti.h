@@ -277,8 +277,8 @@ TUTTI_API tuttiResult_t tuttiAllToAllV(const void* sendbuff, const size_t* sendc
                                        tuttiStream_t stream);
 
 /* ---- Point to point. A send and the receive that meets it have equal count and type; those between two ranks meet in their order. Inside
- * a group, those of one stream all progress together, so no order of them blocks; those of one communicator on different streams run one
- * stream after the other. Outside a group, a call returns when its peer's call has taken or brought the data. ---- */
+ * a group all progress together, whatever their streams, so no order of them blocks. Outside a group, a call returns when its peer's call
+ * has taken or brought the data. ---- */
 
 /** Sends `count` elements to rank `peer`, which may be this rank inside a group. */
 TUTTI_API tuttiResult_t tuttiSend(const void* sendbuff, size_t count, tuttiDataType_t datatype, int peer, tuttiComm_t comm,
@@ -333,7 +333,8 @@ TUTTI_API tuttiResult_t tuttiCommExplain(tuttiComm_t comm, tuttiCollective_t col
 /** Opens a group: calls of this thread are collected until the outermost tuttiGroupEnd. Groups nest. */
 TUTTI_API tuttiResult_t tuttiGroupStart(void);
 
-/** Closes a group; the outermost one starts everything that was collected and, for NULL streams, returns when all is complete. If any
+/** Closes a group; the outermost one starts everything that was collected. The group is one piece of work of every stream that its calls name:
+ * it starts when all of them have come to it, and they go on when it is complete; where NULL is among them, this call returns then. If any
  * call inside was refused, returns that call's error and starts nothing. */
 TUTTI_API tuttiResult_t tuttiGroupEnd(void);
 

@@ -1,6 +1,8 @@
 #include "api/group.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 namespace tutti {
@@ -48,25 +50,22 @@ Group& Group::of_this_thread() {
   return group;
 }
 
-Batch& Group::batch_for(HostStream* stream) {
-  if (stream == nullptr) return inline_;
-  for (OnStream& each : streams_) {
-    if (each.stream == stream) return each.batch;
+void Group::on(HostStream* stream) {
+  if (stream == nullptr) {
+    completes_ = true;
+  } else if (std::find(streams_.begin(), streams_.end(), stream) == streams_.end()) {
+    streams_.push_back(stream);
   }
-  return streams_.emplace_back(OnStream{.stream = stream, .batch = {}}).batch;
 }
 
 void Group::add(HostStream* stream, Communicator& comm, const Request& request, std::vector<Block> inputs, std::vector<Block> outputs) {
-  Batch& batch = batch_for(stream);
-  order_.push_back({stream, batch.size()});
-  batch.add(comm, request, std::move(inputs), std::move(outputs));
+  on(stream);
+  batch_.add(comm, request, std::move(inputs), std::move(outputs));
 }
 
 void Group::add(HostStream* stream, Communicator& comm, const PointToPoint& call) {
-  Batch& batch = batch_for(stream);
-  const size_t index = batch.size();
-  batch.add(comm, call);
-  if (batch.size() != index) order_.push_back({stream, index});  // else it has joined an earlier one
+  on(stream);
+  batch_.add(comm, call);
 }
 
 Status Group::end() {
@@ -81,9 +80,9 @@ Status Group::end() {
 
 void Group::clear() {
   refused_ = {};
-  inline_.clear();
+  batch_.clear();
+  completes_ = false;
   streams_.clear();
-  order_.clear();
   inits_.clear();
 }
 
@@ -109,14 +108,68 @@ class Entered {
   size_t entered_ = 0;
 };
 
-// Precondition: the batch's turns are taken.
-void enqueue(HostStream& stream, const std::shared_ptr<Batch>& batch) {
-  batch->begin_on_stream();
-  stream.enqueue([batch]() -> Status {
-    Status status = batch->run();
-    batch->end_on_stream();
+// Where the streams of a group wait for each other, and then for the group's operations.
+class Meeting {
+ public:
+  explicit Meeting(size_t streams) : missing_(streams) {}
+
+  // A stream's part. Returns when finish() was called, with its status.
+  Status attend() {
+    std::unique_lock lock(mutex_);
+    --missing_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return finished_; });
+    return status_;
+  }
+  // Bounded: what the streams hold before is.
+  void await_all() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return missing_ == 0; });
+  }
+  void finish(const Status& status) {
+    std::lock_guard lock(mutex_);
+    status_ = status;
+    finished_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t missing_;  // guarded by mutex_, as both below
+  bool finished_ = false;
+  Status status_;
+};
+
+// Groups that have several streams in common must lie in all of them in the same order.
+std::mutex enqueue_mutex;
+
+Status run_on_streams(const std::vector<HostStream*>& streams, Batch batch) {
+  // shared_ptr: std::function wants copyable tasks.
+  const auto shared = std::make_shared<Batch>(std::move(batch));
+  Entered entered;
+  if (Status status = entered.enter(shared->communicators()); !status.ok()) return status;
+  shared->take_turns();
+  shared->begin_on_stream();
+  const auto run = [shared] {
+    Status status = shared->run();
+    shared->end_on_stream();
+    return status;
+  };
+  if (streams.size() == 1) {
+    streams.front()->enqueue(run);
+    return {};
+  }
+  const auto meeting = std::make_shared<Meeting>(streams.size() - 1);
+  std::lock_guard lock(enqueue_mutex);
+  streams.front()->enqueue([meeting, run] {
+    meeting->await_all();
+    Status status = run();
+    meeting->finish(status);
     return status;
   });
+  for (size_t i = 1; i < streams.size(); ++i) streams[i]->enqueue([meeting] { return meeting->attend(); });
+  return {};
 }
 
 }  // namespace
@@ -130,38 +183,32 @@ Status run_inline(Batch& batch) {
 }
 
 Status run_on_stream(HostStream& stream, Batch batch) {
-  // shared_ptr: std::function wants copyable tasks.
-  const auto shared = std::make_shared<Batch>(std::move(batch));
-  Entered entered;
-  if (Status status = entered.enter(shared->communicators()); !status.ok()) return status;
-  shared->take_turns();
-  enqueue(stream, shared);
-  return {};
+  return run_on_streams({&stream}, std::move(batch));
 }
 
 Status Group::run_operations() {
-  if (!streams_.empty()) return run_over_streams();
-  return inline_.empty() ? Status() : run_inline(inline_);
+  if (batch_.empty()) return {};
+  if (streams_.empty()) return run_inline(batch_);
+  return completes_ ? run_beside_streams() : run_on_streams(streams_, std::move(batch_));
 }
 
-// Turns are taken in the order of the calls, since the ranks may have spread them over streams differently. Then streams first: an
-// operation of a NULL stream waits for all that was submitted before the group, and must not hold up what comes beside it, which its peers
-// may wait for.
-Status Group::run_over_streams() {
-  std::vector<Communicator*> communicators = inline_.communicators();
-  for (const OnStream& each : streams_) {
-    for (Communicator* comm : each.batch.communicators()) {
-      if (std::find(communicators.begin(), communicators.end(), comm) == communicators.end()) communicators.push_back(comm);
-    }
-  }
+// By this thread, while the streams wait. A NULL stream's operation follows all that was submitted to its communicator before.
+Status Group::run_beside_streams() {
   Entered entered;
-  if (Status status = entered.enter(communicators); !status.ok()) return status;
+  if (Status status = entered.enter(batch_.communicators()); !status.ok()) return status;
   std::vector<Communicator::Submitted> before;
-  for (const Communicator* comm : inline_.communicators()) before.push_back(comm->submitted());
-  for (const Ordered& operation : order_) batch_for(operation.stream).take_turn(operation.index);
-  for (OnStream& each : streams_) enqueue(*each.stream, std::make_shared<Batch>(std::move(each.batch)));
-  for (size_t i = 0; i < before.size(); ++i) inline_.communicators()[i]->wait_for(before[i]);
-  return inline_.run();
+  for (const Communicator* comm : batch_.communicators()) before.push_back(comm->submitted());
+  batch_.take_turns();
+  const auto meeting = std::make_shared<Meeting>(streams_.size());
+  {
+    std::lock_guard lock(enqueue_mutex);
+    for (HostStream* stream : streams_) stream->enqueue([meeting] { return meeting->attend(); });
+  }
+  meeting->await_all();
+  for (size_t i = 0; i < before.size(); ++i) batch_.communicators()[i]->wait_for(before[i]);
+  Status status = batch_.run();
+  meeting->finish(status);
+  return status;
 }
 
 }  // namespace tutti

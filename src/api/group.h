@@ -1,5 +1,8 @@
 // Groups: what a thread's calls between GroupStart and GroupEnd are collected in, and how they run together.
 //
+// A group's operations are one batch, whatever streams they name: it starts when every one of these streams has come to it, and all of them
+// go on when it is complete. So no order of calls, and no spreading over streams, can block it.
+//
 // Invariant: nothing starts before the outermost end; if any call inside was refused, nothing starts at all.
 // Threading: a group belongs to its thread.
 #pragma once
@@ -45,29 +48,17 @@ class Group {
   }
 
  private:
-  // What goes to one stream.
-  struct OnStream {
-    HostStream* stream = nullptr;
-    Batch batch;
-  };
-
-  // An operation: the stream whose batch has it, and its index there.
-  struct Ordered {
-    HostStream* stream = nullptr;
-    size_t index = 0;
-  };
-
-  Batch& batch_for(HostStream* stream);
+  void on(HostStream* stream);
   Status run_operations();
-  Status run_over_streams();
+  Status run_beside_streams();
   void clear();
 
   // Apart from the rest of the group, so that a call outside any group reads one word: no constructor, no call to find it.
   [[gnu::tls_model("initial-exec")]] static thread_local int depth_;
   Status refused_;
-  Batch inline_;  // of NULL streams; keeps its capacity: a repeated group allocates nothing
-  std::vector<OnStream> streams_;
-  std::vector<Ordered> order_;  // of all operations: that of their calls
+  Batch batch_;                       // keeps its capacity: a repeated group allocates nothing
+  bool completes_ = false;            // a NULL stream was named: the group's end returns when all is complete
+  std::vector<HostStream*> streams_;  // the others that were named, each once
   std::vector<PendingInit> inits_;
 };
 

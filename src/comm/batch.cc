@@ -23,13 +23,14 @@ void Batch::add(Communicator& comm, const PointToPoint& call) {
   }
 }
 
-void Batch::take_turn(size_t index) {
-  Operation& operation = operations_[index];
-  operation.turn = operation.comm->take_turn(operation.request.collective);
-  // The vectors have come to rest.
-  operation.request.input_blocks = operation.inputs;
-  operation.request.output_blocks = operation.outputs;
-  operation.request.calls = operation.calls;
+void Batch::take_turns() {
+  for (Operation& operation : operations_) {
+    operation.turn = operation.comm->take_turn(operation.request.collective);
+    // The vectors have come to rest.
+    operation.request.input_blocks = operation.inputs;
+    operation.request.output_blocks = operation.outputs;
+    operation.request.calls = operation.calls;
+  }
 }
 
 void Batch::begin_on_stream() {

@@ -12,19 +12,14 @@ namespace tutti {
 class Batch {
  public:
   bool empty() const { return operations_.empty(); }
-  size_t size() const { return operations_.size(); }
 
   // Takes what the request's spans point to along.
   void add(Communicator& comm, const Request& request, std::vector<Block> inputs = {}, std::vector<Block> outputs = {});
   // All sends and receives of a communicator are one operation, beside its collectives.
   void add(Communicator& comm, const PointToPoint& call);
 
-  // Takes an operation's turn; to be called in the order of the communicators' calls. The communicators must have been entered, and
-  // nothing is added any more.
-  void take_turn(size_t operation);
-  void take_turns() {
-    for (size_t i = 0; i < operations_.size(); ++i) take_turn(i);
-  }
+  // Takes the operations' turns. The communicators must have been entered, and nothing is added any more.
+  void take_turns();
 
   // Runs them to their end. One that fails ends; the others go on, since their peers count on them. Returns the first error.
   Status run();

@@ -6,13 +6,14 @@
 
 #include "algorithms/algorithm.h"
 #include "tests/support/api_ranks.h"
+#include "tests/support/sanitizers.h"
 
 namespace tutti {
 namespace {
 
 using namespace test;
 
-constexpr int kRepetitions = 1000;
+constexpr int kRepetitions = kUnderThreadSanitizer || kUnderAddressSanitizer ? 100 : 1000;
 
 // Numbers of very different sizes: the order of their sum shows in its last bits.
 std::vector<float> awkward(int rank, size_t count) {

@@ -88,6 +88,31 @@ TEST_P(PointToPoint, GroupsOnStreams) {
   ASSERT_TRUE(nothing_wrong(found));
 }
 
+// Sends on one stream and receives on another, on either of which ranks may name NULL: a group is one piece of work of them all.
+TEST_P(PointToPoint, AGroupSpreadOverStreams) {
+  const std::vector<Message> messages = all_pairs(2, 78);
+  const Finding found = world_->run([&](int rank, const Member& member) -> Finding {
+    tuttiStream_t one = nullptr, other = nullptr;
+    if (tuttiStreamCreate(&one) != tuttiSuccess || tuttiStreamCreate(&other) != tuttiSuccess) return "no stream";
+    const std::vector<std::vector<tuttiStream_t>> spreads = {{one, other}, {other, one}, {one, nullptr}, {nullptr, other}};
+    std::vector<RankMail> mails;
+    Finding problem;
+    for (size_t round = 0; round < 2 * spreads.size(); ++round) {
+      mails.emplace_back(messages, rank, mixed(round, static_cast<uint64_t>(rank)) | 1);
+      static_cast<void>(tuttiGroupStart());
+      problem += mails.back().issue_all(member, spreads[(round + static_cast<size_t>(rank)) % spreads.size()]);
+      problem += expect_success(tuttiGroupEnd(), "group end", member.comm);
+    }
+    for (const tuttiStream_t stream : {one, other}) {
+      problem += expect_success(tuttiStreamSynchronize(stream), "synchronize", member.comm);
+      static_cast<void>(tuttiStreamDestroy(stream));
+    }
+    for (const RankMail& mail : mails) problem += mail.check();
+    return problem;
+  });
+  ASSERT_TRUE(nothing_wrong(found));
+}
+
 TEST_P(PointToPoint, PingPongOutsideGroups) {
   if (GetParam() == 1) return;  // nobody to play with
   for (const size_t count : kCounts) {

@@ -177,8 +177,10 @@ Finding ProgramRank::group(int index) {
     const size_t i = next[turn]++;
     Pending& pending = turn == kSlots ? *mails[i].first : *collectives[static_cast<size_t>(turn)][i];
     Member& on = member(pending.slot);
-    const tuttiResult_t result =
-        turn == kSlots ? pending.mail->issue(mails[i].second, on, stream(pending.stream)) : pending.call->issue(on, stream(pending.stream));
+    // The calls of one mail may lie on any streams: the group completes as one. The first is where it will be waited for.
+    const auto mail_stream = [&](size_t call) { return stream(call == 0 ? pending.stream : any_stream()); };
+    const tuttiResult_t result = turn == kSlots ? pending.mail->issue(mails[i].second, on, mail_stream(mails[i].second))
+                                                : pending.call->issue(on, stream(pending.stream));
     found += expect_success(result, "a call of the group", on.comm);
   }
   found += expect_success(tuttiGroupEnd(), "group end");

@@ -18,6 +18,7 @@ struct Member {
   std::string host;
   std::string node;                  // ranks of equal node share memory
   std::string device;                // "host"
+  std::string vendor;                // the device's
   std::vector<uint16_t> cpus;        // that it may run on
   std::vector<std::string> agreed;   // settings that must be equal, as NAME=VALUE
   std::vector<std::byte> transport;  // its address there

@@ -1,10 +1,12 @@
 #include "comm/communicator.h"
 
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "base/log.h"
 #include "comm/transports.h"
+#include "device/devices.h"
 
 namespace tutti {
 namespace {
@@ -21,6 +23,9 @@ Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id,
 }
 
 Status Communicator::open(const RendezvousId& id, const Joining& joining) {
+  const Result<Device*> device = find_device(config_.device);
+  if (!device.ok()) return device.status();
+  device_ = device.value();
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key);
   if (!transport.ok()) return transport.status();
   transport_ = std::move(*transport);
@@ -34,7 +39,9 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   for (int lane = 0; lane < lanes; ++lane) lanes_.push_back(std::make_unique<Lane>(*this, lane, lanes));
   point_to_point_ = std::make_unique<Lane>(*this, kPointToPointLane, 1);
 
-  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
+  Member self = make_member(rank_, config_, transport_->address());
+  self.vendor = device_->vendor();
+  Result<Membership> membership = bootstrap(id, joining, self);
   if (!membership.ok()) return membership.status();
   membership_ = std::move(*membership);
   std::vector<std::vector<std::byte>> addresses;
@@ -158,6 +165,29 @@ Result<Explanation> Communicator::explain(const Request& request) const {
   Result<PlanChoice> choice = planner_->choose(plan_request(request), bytes);
   if (!choice.ok()) return choice.status();
   return Explanation{.choice = std::move(*choice), .transport = transport_->name(), .bytes = bytes};
+}
+
+Status Communicator::read(void* to, const void* from, size_t bytes) const {
+  if (!device_->holds(from)) {
+    std::memcpy(to, from, bytes);
+    return {};
+  }
+  // Through memory that may be lost: what times out may still be written to.
+  auto place = std::make_unique<std::byte[]>(bytes);
+  if (Status status = copy_and_wait(*device_, place.get(), from, bytes, config_.device_wait_s); !status.ok()) {
+    if (status.code() == Code::kTimeout) static_cast<void>(place.release());
+    return status;
+  }
+  std::memcpy(to, place.get(), bytes);
+  return {};
+}
+
+Status Communicator::settle() {
+  Status status = point_to_point_->settle();
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    if (Status settled = lane->settle(); status.ok()) status = std::move(settled);
+  }
+  return status;
 }
 
 Status Communicator::finalize() {

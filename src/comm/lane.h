@@ -38,6 +38,9 @@ class Lane {
   enum class Progress : uint8_t { kDone, kMoved, kBlocked };
   Result<Progress> advance();
 
+  // Waits, bounded, for what the device still does for an operation that failed. Errors: kTimeout.
+  Status settle();
+
   // To be called now and then while advance() says kBlocked: whether waiting still makes sense.
   Status look(double waited_s);
 
@@ -47,6 +50,7 @@ class Lane {
   Result<Launch*> launch_for(const Request& request);
   Status fail(Status status);
   void finish() { finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  Status look_at_device(double waited_s);
   Status peer_gone(const WaitingFor& waiting, PeerState state) const;
   std::string describe() const;
 

@@ -112,9 +112,8 @@ StepResult Executor::step() {
     const std::vector<Step>& steps = launch_->channels[c];
     Cursor& at = cursors_[c];
     while (at.slice != at.slices) {
-      const Outcome outcome = immediate_ != nullptr || pending_[c].stage == Stage::kNothing
-                                  ? run_one(steps[at.instruction], at, c)
-                                  : go_on(steps[at.instruction], c);
+      const Outcome outcome = immediate_ != nullptr || pending_[c].stage == Stage::kNothing ? run_one(steps[at.instruction], at, c)
+                                                                                            : go_on(steps[at.instruction], c);
       if (outcome == Outcome::kMismatch) {
         mismatched_ = static_cast<int>(c);
         return StepResult::kMismatch;

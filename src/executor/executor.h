@@ -26,8 +26,8 @@ namespace tutti {
 
 enum class StepResult : uint8_t {
   kDone,
-  kMoved,    // something moved, more is left
-  kBlocked,  // nothing can move until a peer acts
+  kMoved,        // something moved, more is left
+  kBlocked,      // nothing can move until a peer acts
   kMismatch,     // a peer's message belongs to another call; waiting_for() says whose. The lane is unusable afterwards
   kDeviceFailed  // this rank's device could not do what it was given; device_failure() says why. The lane is unusable afterwards
 };
@@ -61,8 +61,8 @@ class Executor {
   // Precondition: the last step() returned kBlocked or kMismatch.
   WaitingFor waiting_for() const;
 
-  // Gives the operation up: waits, at most `bound_s`, until the device has finished what it was given. After ok nothing touches the operands
-  // any more. Blocks. Errors: kTimeout (the device may still read and write them); to be called again, or not at all.
+  // Gives the operation up: waits, at most `bound_s`, until the device has finished what it was given. After ok nothing touches the
+  // operands any more. Blocks. Errors: kTimeout (the device may still read and write them); to be called again, or not at all.
   Status settle(double bound_s);
 
   // One sentence. Precondition: step() has returned kDeviceFailed.

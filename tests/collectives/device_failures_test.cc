@@ -1,5 +1,5 @@
-// Operations that end badly while an accelerator is at work for them: the buffers are nobody's when the call has returned, or the error says
-// that they are not. And accelerators that are given what they cannot reach.
+// Operations that end badly while an accelerator is at work for them: the buffers are nobody's when the call has returned, or the error
+// says that they are not. And accelerators that are given what they cannot reach.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -46,7 +46,9 @@ class DeviceFailures : public ::testing::Test {
   // Rank `rank`'s all-reduce; the buffers are freed as soon as it has returned.
   tuttiResult_t sum(int rank, Buffers buffers) { return sum_in(rank, buffers); }
 
-  void expect_idle() { EXPECT_TRUE(eventually([&] { return !a_.busy(); })); }
+  void expect_idle() {
+    EXPECT_TRUE(eventually([&] { return !a_.busy(); }));
+  }
 
   TestAccelerator& a_ = *accelerator_of('a');
   tuttiComm_t comms_[2] = {};

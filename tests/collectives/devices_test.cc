@@ -3,6 +3,7 @@
 
 #include <deque>
 
+#include "forced.h"
 #include "mail.h"
 #include "nothing_wrong.h"
 #include "random.h"
@@ -39,7 +40,7 @@ std::vector<std::string> mixtures(int nranks) {
 }
 
 // Nothing, one element, an odd number, and one of several slices at least where slots are small (see CMakeLists.txt).
-constexpr size_t kCounts[] = {0, 1, 1003, 20'011};
+constexpr size_t kCounts[] = {0, 1, 1003, 50'021};
 
 std::vector<size_t> block_counts(Kind kind, size_t count, int nranks) {
   const auto n = static_cast<size_t>(nranks), blocks = kind == Kind::kAllToAllV ? n * n : n;
@@ -103,7 +104,7 @@ class Mixtures : public ::testing::TestWithParam<int> {
 TEST_P(Mixtures, EveryCollectiveIsExact) {
   size_t number = 0;
   for (const std::string& devices : mixtures(GetParam())) {
-    if (kUnderThreadSanitizer && number++ % 5 != 0) continue;  // it sees the same threads in all
+    if (kUnderThreadSanitizer && number++ % 8 != 0) continue;  // it sees the same threads in all
     SCOPED_TRACE(devices);
     Finding found;
     World& world = world_of({.nranks = GetParam(), .devices = devices}, found);
@@ -118,8 +119,8 @@ TEST_P(Mixtures, EveryCollectiveIsExact) {
   }
 }
 
-// Sums that are rounded, so that another order, or another device's arithmetic, would show: every rank has the same bits, and they are those
-// of hosts alone.
+// Sums that are rounded, so that another order, or another device's arithmetic, would show: every rank has the same bits, and they are
+// those of hosts alone.
 TEST_P(Mixtures, EveryRankHasTheHostsBits) {
   const int nranks = GetParam();
   constexpr size_t kElems = 3001;
@@ -147,7 +148,64 @@ TEST_P(Mixtures, EveryRankHasTheHostsBits) {
   }
 }
 
+// All reductions of all types, the user's on the host included; inline and staged, and odd tails of vectors.
+TEST_P(Mixtures, EveryReductionIsExact) {
+  const std::string devices = std::string("bahbah").substr(0, static_cast<size_t>(GetParam()));
+  Finding found;
+  World& world = world_of({.nranks = GetParam(), .devices = devices}, found);
+  ASSERT_TRUE(nothing_wrong(found));
+  for (const TypeInfo& type : all_types()) {
+    for (int op = 0; op < kOps; ++op) {
+      for (const Kind kind : {Kind::kAllReduce, Kind::kReduce, Kind::kReduceScatter, Kind::kReduceScatterV}) {
+        for (const size_t count : {size_t{5}, size_t{3013}}) {
+          Call call = next_call(kind, count);
+          call.type = type.type;
+          call.op = static_cast<Op>(op);
+          ASSERT_NO_FATAL_FAILURE(expect_right(world, call));
+        }
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Ranks, Mixtures, ::testing::Values(2, 3, 4, 5, 6), ::testing::PrintToStringParamName());
+
+// One algorithm at a time, whatever it can do.
+class MixturesForced : public ::testing::TestWithParam<std::string> {
+ protected:
+  void TearDown() override { forget_worlds(); }
+};
+
+TEST_P(MixturesForced, EveryCollectiveIsExact) {
+  for (const std::string devices : {"hab", "bhaa"}) {
+    const int nranks = static_cast<int>(devices.size());
+    Finding found;
+    World& world = world_of({.nranks = nranks, .algorithm = GetParam(), .devices = devices}, found);
+    ASSERT_TRUE(nothing_wrong(found));
+    uint64_t seed = 0;
+    for (int number = 0; number < kKinds; ++number) {
+      const auto kind = static_cast<Kind>(number);
+      if (!can_do(GetParam(), kind, nranks)) continue;
+      for (const size_t count : kCounts) {
+        Call call{.kind = kind,
+                  .type = all_types()[++seed % kTypes].type,
+                  .op = static_cast<Op>(seed % kOps),
+                  .root = static_cast<int>(seed % static_cast<uint64_t>(nranks)),
+                  .count = count,
+                  .seed = seed};
+        if (is_uneven(kind)) call.counts = block_counts(kind, count, nranks);
+        if (call.op == Op::kAffine && !can_do(GetParam(), kind, nranks, true)) call.op = Op::kXor;
+        const auto oracle = std::make_shared<const Oracle>(call, nranks);
+        found = world.run([&](int rank, const Member& member) {
+          return RankCall(oracle, rank, random_layout(mixed(seed, static_cast<uint64_t>(rank)))).run(member);
+        });
+        ASSERT_TRUE(nothing_wrong(found)) << describe(call) << ", " << devices;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Algorithms, MixturesForced, ::testing::ValuesIn(algorithm_names()), [](const auto& test) { return test.param; });
 
 class Devices : public ::testing::Test {
  protected:
@@ -226,7 +284,8 @@ TEST_F(Devices, AfterASplit) {
       const tuttiResult_t split = tuttiCommSplit(parent.comm, rank % 2, -rank, &child.comm, with_config ? &config : nullptr);
       if (split != tuttiSuccess) return expect_success(split, "split", parent.comm);
       int place = 0, nranks = 0;
-      Finding problem = expect_success(tuttiCommUserRank(child.comm, &place), "rank") + expect_success(tuttiCommCount(child.comm, &nranks), "n");
+      Finding problem =
+          expect_success(tuttiCommUserRank(child.comm, &place), "rank") + expect_success(tuttiCommCount(child.comm, &nranks), "n");
       problem += child.create_reductions(place);
       for (uint64_t k = 0; k < 20 && problem.empty(); ++k) {
         const auto seed = 2000 + 100 * static_cast<uint64_t>(rank % 2) + k;

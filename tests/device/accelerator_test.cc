@@ -1,5 +1,5 @@
-// The conformance of devices with queues: the numbers of every type, operation and layout, against the oracle, as reduce_test.cc has them of
-// the host; and the contract of device.h that a synchronous device has nothing of: order, memory, state, failure.
+// The conformance of devices with queues: the numbers of every type, operation and layout, against the oracle, as reduce_test.cc has them
+// of the host; and the contract of device.h that a synchronous device has nothing of: order, memory, state, failure.
 #include <gtest/gtest.h>
 
 #include <csignal>

@@ -1,5 +1,5 @@
-// The conformance bench of devices: one call on some layout of its operands, against the oracle; what lies around the destinations must stay.
-// Threading: one thread.
+// The conformance bench of devices: one call on some layout of its operands, against the oracle; what lies around the destinations must
+// stay. Threading: one thread.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace tutti {
 
 inline constexpr size_t kShort = 131;
-inline constexpr size_t kLong = 4099;  // several rounds of every loop, and awkward
+inline constexpr size_t kLong = 4099;   // several rounds of every loop, and awkward
 inline constexpr size_t kMargin = 128;  // bytes around a destination that must stay
 inline constexpr std::byte kUntouched{0xa5};
 
@@ -27,9 +27,9 @@ struct Kind {
   bool second;
   bool stream;
 };
-inline constexpr Kind kKinds[] = {{Where::kOther, false, false},   {Where::kOther, true, false},    {Where::kOther, false, true},
-                           {Where::kOther, true, true},     {Where::kInPlaceA, false, false}, {Where::kInPlaceA, true, true},
-                           {Where::kInPlaceB, false, true}, {Where::kSecondInPlaceA, true, true}};
+inline constexpr Kind kKinds[] = {{Where::kOther, false, false},   {Where::kOther, true, false},        {Where::kOther, false, true},
+                                  {Where::kOther, true, true},     {Where::kInPlaceA, false, false},    {Where::kInPlaceA, true, true},
+                                  {Where::kInPlaceB, false, true}, {Where::kSecondInPlaceA, true, true}};
 
 // Memory aligned to a vector, with an offset and margins.
 class Area {
@@ -77,10 +77,10 @@ inline std::string describe(const Case& c, size_t i) {
   const DataType type = c.arithmetic.type;
   const size_t at = i * type_bytes(type);
   char text[200];
-  std::snprintf(text, sizeof text, "%s %s, scale a %d b %d by %llx, divisor %u: element %zu is %llx op %llx, expected %llx", type_name(type),
-                c.transform ? "transform" : reduction_name(c.arithmetic.op), c.arithmetic.scale_a, c.arithmetic.scale_b,
-                static_cast<unsigned long long>(load_element(type, c.arithmetic.scalar)), c.arithmetic.divide ? c.arithmetic.divisor : 0u, i,
-                static_cast<unsigned long long>(load_element(type, c.a.data() + at)),
+  std::snprintf(text, sizeof text, "%s %s, scale a %d b %d by %llx, divisor %u: element %zu is %llx op %llx, expected %llx",
+                type_name(type), c.transform ? "transform" : reduction_name(c.arithmetic.op), c.arithmetic.scale_a, c.arithmetic.scale_b,
+                static_cast<unsigned long long>(load_element(type, c.arithmetic.scalar)), c.arithmetic.divide ? c.arithmetic.divisor : 0u,
+                i, static_cast<unsigned long long>(load_element(type, c.a.data() + at)),
                 static_cast<unsigned long long>(load_element(type, c.b.data() + at)),
                 static_cast<unsigned long long>(load_element(type, c.expected.data() + at)));
   return text;
@@ -119,7 +119,8 @@ class Bench {
     if (kind.second) {
       ASSERT_TRUE(same(c, second, count)) << "second, count " << count;
     }
-    ASSERT_TRUE(areas_.first.margins_untouched() && areas_.second.margins_untouched() && areas_.a.margins_untouched() && areas_.b.margins_untouched())
+    ASSERT_TRUE(areas_.first.margins_untouched() && areas_.second.margins_untouched() && areas_.a.margins_untouched() &&
+                areas_.b.margins_untouched())
         << describe(c, 0) << ": wrote outside, count " << count;
     ASSERT_TRUE(count == 0 || a == first || a == second || std::memcmp(a, c.a.data(), bytes) == 0) << "operand a changed";
     ASSERT_TRUE(count == 0 || b == first || std::memcmp(b, c.b.data(), bytes) == 0) << "operand b changed";
@@ -149,8 +150,8 @@ class Bench {
   Areas areas_;
 };
 
-// Of a device with queues, whose memory the host may not touch: all areas go there, the call is issued behind that, and they come back behind
-// it, on one queue and with one wait. `b_in_host`: operand b stays in the host's memory, as what arrives in a FIFO's slot does.
+// Of a device with queues, whose memory the host may not touch: all areas go there, the call is issued behind that, and they come back
+// behind it, on one queue and with one wait. `b_in_host`: operand b stays in the host's memory, as what arrives in a FIFO's slot does.
 class QueueBench : public Bench {
  public:
   QueueBench(Device& device, bool b_in_host)
@@ -187,6 +188,6 @@ struct Extra {
   uint32_t divisor;  // 0: none
 };
 inline constexpr Extra kExtras[] = {{false, false, 0}, {false, true, 0},  {true, true, 0},  {false, false, 3},
-                             {true, false, 8},  {true, true, 100}, {false, true, 1}, {false, false, 70000}};
+                                    {true, false, 8},  {true, true, 100}, {false, true, 1}, {false, false, 70000}};
 
 }  // namespace tutti

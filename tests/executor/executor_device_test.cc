@@ -225,8 +225,8 @@ TEST_F(OnDevices, ASlotIsNotFreeWhileTheDeviceReadsIt) {
 // Channel 1 reads what channel 0 writes, on another queue: it has to wait for the device, not for the cursor alone.
 TEST_F(OnDevices, AfterMeansAfterTheDevice) {
   for (uint32_t seed = 0; seed < 50; ++seed) {
-    Machine machine = by_hand(
-        {{{{.src = kIn, .dst = kScratch}}, {{.src = kScratch, .dst = kOut, .after_channel = 0, .after_index = 0}}}}, "a");
+    Machine machine =
+        by_hand({{{{.src = kIn, .dst = kScratch}}, {{.src = kScratch, .dst = kOut, .after_channel = 0, .after_index = 0}}}}, "a");
     Data data("a", 300);
     machine.start(0, data.operands(0));
     std::mt19937 random(seed);
@@ -262,7 +262,8 @@ TEST_F(OnDevices, GivingUpWaitsForTheDevice) {
 // Rank 1's message is another call's, while channel 0's copy is at work.
 TEST_F(OnDevices, AMismatchWhileTheDeviceWorks) {
   TestAccelerator& a = test_accelerator_a();
-  Machine machine = by_hand({{{{.src = kIn, .dst = kOut}}, {{.recv_peer = 1, .dst = kScratch}}}, {{}, {{.send_peer = 0, .src = kIn}}}}, "ah");
+  Machine machine =
+      by_hand({{{{.src = kIn, .dst = kOut}}, {{.recv_peer = 1, .dst = kScratch}}}, {{}, {{.send_peer = 0, .src = kIn}}}}, "ah");
   Data data("ah", 100);
   a.hold();
   machine.start(0, data.operands(0));

@@ -1,10 +1,10 @@
 // A device for tests: an accelerator whose memory the host may not touch, and whose work is done by threads of its own, late.
 //
 // Memory: an arena, mapped twice. The addresses that everybody sees allow no access, so that a stray one faults; only the accelerator's
-// threads use the other mapping. An address is not handed out again before the arena has been used up, so late work on freed memory is seen.
-// Order: within a queue that of the calls; between queues as the seed has it, after seeded delays, some of them at once.
-// Work whose pointers lie outside a live allocation, in another accelerator's memory, or nowhere it may, is not done: it fails its queue, and
-// counts as a violation; so does freeing memory that unfinished work uses. All else is taken for host memory. Numbers are the host kernels'.
+// threads use the other mapping. An address is not handed out again before the arena has been used up, so late work on freed memory is
+// seen. Order: within a queue that of the calls; between queues as the seed has it, after seeded delays, some of them at once. Work whose
+// pointers lie outside a live allocation, in another accelerator's memory, or nowhere it may, is not done: it fails its queue, and counts
+// as a violation; so does freeing memory that unfinished work uses. All else is taken for host memory. Numbers are the host kernels'.
 // Threading: as Device; what is beyond it, from any thread. It must outlive its queues, and those to its like be destroyed before it.
 #pragma once
 

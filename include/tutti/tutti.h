@@ -126,15 +126,15 @@ typedef struct {
   double spin;             /**< Microseconds to spin before yielding. Default 50, or 0 where ranks outnumber cores. (TUTTI_SPIN) */
   double yield;            /**< Microseconds to yield the core before sleeping. Default 5000. (TUTTI_YIELD) */
   const char* algorithm;   /**< Force one algorithm, e.g. "ring"; NULL = TUTTI_ALGORITHM, else the planner's choice. */
-  const char* device; /**< What holds the buffers of this rank's calls: "host" (NULL means that too). Ranks may differ. An unknown name is
-                         refused, and the message lists those there are. Split: NULL = the parent's. */
+  const char* device;      /**< What holds the buffers of this rank's calls: "host" (NULL means that too). Ranks may differ. An unknown
+                              name is refused, and the message lists those there are. Split: NULL = the parent's. */
 } tuttiConfig_t;
 
 #define TUTTI_CONFIG_MAGIC 0x74757469u
-#define TUTTI_CONFIG_INITIALIZER                                                                                               \
-  {                                                                                                                            \
-    sizeof(tuttiConfig_t), TUTTI_CONFIG_MAGIC, TUTTI_VERSION_CODE, TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET, \
-        TUTTI_CONFIG_UNSET, NULL, NULL                                                                                         \
+#define TUTTI_CONFIG_INITIALIZER                                                                                          \
+  {                                                                                                                      \
+    sizeof(tuttiConfig_t), TUTTI_CONFIG_MAGIC, TUTTI_VERSION_CODE, TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET,               \
+        TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET, NULL, NULL                                                               \
   }
 
 /** The version of the library that is running, as TUTTI_VERSION_CODE. */

@@ -92,7 +92,6 @@ Member make_member(int rank, const Config& config, std::span<const std::byte> tr
           .host = host_name(),
           .node = config.node_id.empty() ? node_identity() : config.node_id,
           .device = config.device,
-          .vendor = "host",  // where the device is another, who opens it sets this
           .cpus = own_cpus(),
           .agreed = agreed_settings(config),
           .transport = {transport.begin(), transport.end()}};

@@ -32,7 +32,8 @@ class Lane {
   uint64_t finished() const { return finished_.load(std::memory_order_acquire); }
 
   // Plans and starts. Precondition: !busy_for(number). `request` is borrowed until the operation has ended. An error of begin(), advance()
-  // or look() ends the operation and has poisoned the communicator.
+  // or look() ends the operation and has poisoned the communicator; it comes
+  // when this rank's device is done with the buffers, or says that it is not.
   Status begin(const Request& request, uint64_t number);
 
   enum class Progress : uint8_t { kDone, kMoved, kBlocked };

@@ -150,7 +150,8 @@ Executor::Outcome Executor::run_one(const Step& step, const Cursor& at, size_t c
     if (step.recv->signature() != span.signature) return Outcome::kMismatch;
   }
   if (step.send != nullptr && !step.send->ready()) return Outcome::kBlocked;
-  if (immediate_ == nullptr) return issue(step, span, channel);
+  if (immediate_ == nullptr) [[unlikely]]
+    return issue(step, span, channel);
   move_data(step, span, *immediate_);
   if (step.recv != nullptr) step.recv->release();
   if (step.send != nullptr) step.send->post(span.signature);

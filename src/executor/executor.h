@@ -113,7 +113,7 @@ class Executor {
   Status make_queues(size_t channels);
   void prepare_queues(const Launch& launch);
   DeviceQueue& queue_of(size_t channel) const { return *queues_[channel % queues_.size()]; }
-  Outcome issue(const Step& step, const Span& span, size_t channel);
+  Outcome issue(const Step& step, Span span, size_t channel);  // by value: a reference would keep run_one()'s out of registers
   Outcome go_on(const Step& step, size_t channel);
   Staged staged_of(const Step& step, size_t channel);
   void stage_operands(const Step& step, const Span& span, size_t channel);

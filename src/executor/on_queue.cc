@@ -33,7 +33,7 @@ void Executor::prepare_queues(const Launch& launch) {
   if (staging_.size() < bytes) staging_.resize(bytes);
 }
 
-Executor::Outcome Executor::issue(const Step& step, const Span& span, size_t channel) {
+Executor::Outcome Executor::issue(const Step& step, Span span, size_t channel) {
   const bool staged = step.reduce && operands_->user != nullptr && !has(device_, kDeviceHostTouches);
   pending_[channel] = {.stage = staged ? Stage::kStaging : Stage::kLast, .span = span};
   staged ? stage_operands(step, span, channel) : move_data(step, span, queue_of(channel));

@@ -126,7 +126,7 @@ void measure(const std::string& label, const std::vector<Buffers>& sizes, const 
 
 int run(const Options& options) {
   const std::string set(options.set.empty() ? tutti::host_instruction_sets().front() : options.set);
-  const std::unique_ptr<tutti::Device> device = tutti::make_host_device(set);
+  const std::unique_ptr<tutti::SynchronousDevice> device = tutti::make_host_device(set);
   if (device == nullptr) {
     std::fprintf(stderr, "tutti-kernels: this CPU does not run \"%s\"\n", set.c_str());
     return 2;

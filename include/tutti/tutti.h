@@ -128,6 +128,8 @@ typedef struct {
   double spin;             /**< Microseconds to spin before yielding. Default 50, or 0 where ranks outnumber cores. (TUTTI_SPIN) */
   double yield;            /**< Microseconds to yield the core before sleeping. Default 5000. (TUTTI_YIELD) */
   const char* algorithm;   /**< Force one algorithm, e.g. "ring"; NULL = TUTTI_ALGORITHM, else the planner's choice. */
+  const char* device;      /**< What holds the buffers of this rank's calls: "host" (NULL means that too). Ranks may differ. An unknown
+                              name is refused, and the message lists those there are. Split: NULL = the parent's. */
 } tuttiConfig_t;
 
 #define TUTTI_CONFIG_MAGIC 0x74757469u /**< What tells a config from uninitialised memory. */
@@ -135,7 +137,7 @@ typedef struct {
 #define TUTTI_CONFIG_INITIALIZER                                                                                          \
   {                                                                                                                      \
     sizeof(tuttiConfig_t), TUTTI_CONFIG_MAGIC, TUTTI_VERSION_CODE, TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET,               \
-        TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET, NULL                                                                     \
+        TUTTI_CONFIG_UNSET, TUTTI_CONFIG_UNSET, NULL, NULL                                                               \
   }
 
 /** The version of the library that is running, as TUTTI_VERSION_CODE. */
@@ -289,12 +291,12 @@ TUTTI_API tuttiResult_t tuttiRecv(void* recvbuff, size_t count, tuttiDataType_t 
 
 /* ---- Reductions of one's own, of one communicator: create them on all ranks, in the same order. ---- */
 
-/** *op: every rank's input is multiplied by its own *scalar (one element of `datatype`, in host memory), then summed. Legal for
- * `datatype` only. */
+/** *op: every rank's input is multiplied by its own *scalar (one element of `datatype`, in host memory or in that of the communicator's
+ * device, read before the call returns), then summed. Legal for `datatype` only. */
 TUTTI_API tuttiResult_t tuttiRedOpCreatePreMulSum(tuttiRedOp_t* op, const void* scalar, tuttiDataType_t datatype, tuttiComm_t comm);
 
-/** *op: `function`, called on host memory with `context`. Not commutative (commutative == 0): inputs are folded in the order of the ranks,
- * rank 0's leftmost. Legal for every type. */
+/** *op: `function`, called on host memory with `context`; what lies in a device's memory is copied there for it, and back. Not commutative
+ * (commutative == 0): inputs are folded in the order of the ranks, rank 0's leftmost. Legal for every type. */
 TUTTI_API tuttiResult_t tuttiRedOpCreateUser(tuttiRedOp_t* op, tuttiReduceFunction_t function, int commutative, void* context,
                                              tuttiComm_t comm);
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 
 #include "api/group.h"
 #include "api/handle.h"
@@ -21,9 +22,11 @@ Status lay_over(const char* name, double value, double& field) {
   return {};
 }
 
-Result<Config> effective_config(const tuttiConfig_t* given) {
+// `device`: where `given` names none.
+Result<Config> effective_config(const tuttiConfig_t* given, const std::string& device = "host") {
   if (!process_config().ok()) return process_config().status();
   Config config = process_config().value();
+  config.device = device;
   if (given == nullptr) return config;
   tuttiConfig_t c = TUTTI_CONFIG_INITIALIZER;
   constexpr size_t kHead = offsetof(tuttiConfig_t, initTimeout);
@@ -39,6 +42,7 @@ Result<Config> effective_config(const tuttiConfig_t* given) {
     if (!status.ok()) return status;
   }
   if (c.algorithm != nullptr) config.algorithm = c.algorithm;
+  if (c.device != nullptr) config.device = c.device;
   return config;
 }
 
@@ -108,7 +112,7 @@ Status split(Communicator& parent, int color, int key, tuttiComm_t* newcomm, con
   if (color < 0 && color != TUTTI_SPLIT_NOCOLOR)
     return bad_argument("color is " + std::to_string(color) + ": give 0 or more, or TUTTI_SPLIT_NOCOLOR");
   if (Group::any_open()) return {Code::kInvalidUsage, "a split cannot be part of a group: call it outside"};
-  const Result<Config> config = given == nullptr ? Result<Config>(parent.config()) : effective_config(given);
+  const Result<Config> config = given == nullptr ? Result<Config>(parent.config()) : effective_config(given, parent.config().device);
   if (!config.ok()) return config.status();
   Result<std::unique_ptr<Communicator>> child = tutti::split(parent, color, key, config.value());
   if (!child.ok()) return child.status();
@@ -116,7 +120,23 @@ Status split(Communicator& parent, int color, int key, tuttiComm_t* newcomm, con
   return {};
 }
 
+// The handle goes; what it leads to is still in use, and stays for good.
+void abandon(tuttiComm_t comm) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<Communicator>>;  // never destroyed; guarded by mutex
+  comm->magic.store(0, std::memory_order_relaxed);
+  {
+    std::lock_guard lock(mutex);
+    kept->push_back(std::move(comm->comm));
+  }
+  delete comm;
+}
+
 Status release(tuttiComm_t comm) {
+  if (Status settled = comm->comm->settle(); !settled.ok()) {
+    abandon(comm);
+    return {Code::kSystem, settled.message() + ": the communicator's memory is not freed"};
+  }
   comm->magic.store(0, std::memory_order_relaxed);
   delete comm;
   return {};
@@ -125,9 +145,7 @@ Status release(tuttiComm_t comm) {
 Status abort(tuttiComm_t comm) {
   if (comm->comm->abort()) return release(comm);
   // A thread is still inside, in somebody else's code perhaps: what it uses must stay.
-  comm->magic.store(0, std::memory_order_relaxed);
-  static_cast<void>(comm->comm.release());
-  delete comm;
+  abandon(comm);
   return {Code::kSystem, "a thread did not leave its call within 10 s: the communicator's memory is not freed"};
 }
 

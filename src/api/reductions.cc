@@ -24,7 +24,7 @@ Status create_premul_sum(tuttiRedOp_t* op, const void* scalar, int datatype, Com
   CreatedReduction reduction = {.premul = true};
   reduction.call.arithmetic.type = type.value();
   reduction.call.scale = true;
-  std::memcpy(reduction.call.arithmetic.scalar, scalar, type_bytes(type.value()));
+  if (Status status = comm.read(reduction.call.arithmetic.scalar, scalar, type_bytes(type.value())); !status.ok()) return status;
   return create(comm, reduction, op);
 }
 

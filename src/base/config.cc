@@ -101,6 +101,8 @@ const Row kRows[] = {
      }},
     {{"TUTTI_STREAM_BYTES", "8M", "buffers of this size and more are written past the caches"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 0, uint64_t{1} << 62, c.stream_bytes); }},
+    {{"TUTTI_DEVICE_WAIT", "5", "seconds that an operation which failed waits for its device to finish what it was given"},
+     [](Config& c, std::string_view n, std::string_view v) { return set_number(n, v, 0, c.device_wait_s); }},
     {{"TUTTI_EXPLAIN", "0", "1: rank 0 logs every plan when it is first chosen"},
      [](Config& c, std::string_view n, std::string_view v) { return set_flag(n, v, c.explain); }},
 };

@@ -25,6 +25,8 @@ struct Config {
   std::string algorithm;   // empty: the planner's choice
   std::string transports;  // comma-separated, in order of preference
   std::string node_id;     // empty: boot id and network namespace
+  std::string device = "host";  // what holds this rank's buffers. No variable: it is a property of the rank, not of the process
+  double device_wait_s = 5;     // that an operation which failed waits for its device
   uint64_t slot_bytes = 64 * 1024;
   uint64_t slots = 4;
   uint64_t memory_bytes = 256 << 20;  // the most that a communicator's FIFOs may take on a rank

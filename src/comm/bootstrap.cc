@@ -19,6 +19,7 @@ Bytes encode(const Member& member) {
   writer.text(member.host);
   writer.text(member.node);
   writer.text(member.device);
+  writer.text(member.vendor);
   writer.u32(static_cast<uint32_t>(member.cpus.size()));
   for (const uint16_t cpu : member.cpus) writer.u16(cpu);
   writer.u32(static_cast<uint32_t>(member.agreed.size()));
@@ -35,6 +36,7 @@ Result<Member> decode(std::span<const std::byte> bytes, int rank) {
   member.host = reader.text();
   member.node = reader.text();
   member.device = reader.text();
+  member.vendor = reader.text();
   for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.cpus.push_back(reader.u16());
   for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.agreed.push_back(reader.text());
   const auto transport = reader.bytes();
@@ -75,7 +77,8 @@ Status compare(const Member& first, const Member& other) {
 }  // namespace
 
 std::string describe(const Member& member) {
-  return "rank " + std::to_string(member.rank) + " (host " + member.host + ", pid " + std::to_string(member.pid) + ")";
+  return "rank " + std::to_string(member.rank) + " (host " + member.host + ", pid " + std::to_string(member.pid) +
+         (member.device == "host" ? "" : ", device " + member.device) + ")";
 }
 
 std::vector<std::string> agreed_settings(const Config& config) {
@@ -92,7 +95,7 @@ Member make_member(int rank, const Config& config, std::span<const std::byte> tr
           .pid = static_cast<uint64_t>(getpid()),
           .host = host_name(),
           .node = config.node_id.empty() ? node_identity() : config.node_id,
-          .device = "host",
+          .device = config.device,
           .cpus = own_cpus(),
           .agreed = agreed_settings(config),
           .transport = {transport.begin(), transport.end()}};

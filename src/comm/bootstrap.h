@@ -17,7 +17,8 @@ struct Member {
   uint64_t pid = 0;
   std::string host;
   std::string node;                  // ranks of equal node share memory
-  std::string device;                // "host"
+  std::string device;                // that its buffers lie in: "host"
+  std::string vendor;                // of that
   std::vector<uint16_t> cpus;        // that it may run on
   std::vector<std::string> agreed;   // settings that must be equal, as NAME=VALUE
   std::vector<std::byte> transport;  // its address there
@@ -32,7 +33,7 @@ struct Membership {
 // The settings that shape plans and FIFOs.
 std::vector<std::string> agreed_settings(const Config& config);
 
-// What this process is; `transport` is its address.
+// What this process is; `transport` is its address. The device's vendor is the caller's to set.
 Member make_member(int rank, const Config& config, std::span<const std::byte> transport);
 
 // Errors: those of join_rendezvous; kInvalidUsage where ranks were configured differently or are not on one node.

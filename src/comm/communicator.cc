@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "base/log.h"
 #include "comm/transports.h"
+#include "device/devices.h"
 
 namespace tutti {
 namespace {
@@ -25,13 +27,15 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key);
   if (!transport.ok()) return transport.status();
   if (Status status = prepare(std::move(*transport)); !status.ok()) return status;
-  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
+  Member self = make_member(rank_, config_, transport_->address());
+  self.vendor = device_->vendor();
+  Result<Membership> membership = bootstrap(id, joining, self);
   if (!membership.ok()) return membership.status();
   membership_ = std::move(*membership);
   std::vector<std::vector<std::byte>> addresses;
   for (const Member& member : membership_.members) addresses.push_back(member.transport);
   if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
-  settle();
+  introduced();
   return {};
 }
 
@@ -47,13 +51,16 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
     comm->membership_.members.push_back(parent.member(member));
     comm->membership_.members.back().rank = static_cast<int>(comm->membership_.members.size()) - 1;
   }
-  comm->settle();
+  comm->introduced();
   return comm;
 }
 
 // All that needs no peers.
 Status Communicator::prepare(std::unique_ptr<Transport> transport) {
   transport_ = std::move(transport);
+  const Result<Device*> device = find_device(config_.device);
+  if (!device.ok()) return device.status();
+  device_ = device.value();
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm};
@@ -67,7 +74,7 @@ Status Communicator::prepare(std::unique_ptr<Transport> transport) {
 }
 
 // What follows from who the members are.
-void Communicator::settle() {
+void Communicator::introduced() {
   const double spin_us = config_.spin_us >= 0 ? config_.spin_us : nranks_ <= cores_of(membership_) ? kDefaultSpinUs : 0;
   wait_policy_ = {.spin_us = spin_us, .yield_us = config_.yield_us};
   if (rank_ == 0) log_info("communicator of " + std::to_string(nranks_) + " ranks over " + transport_->name());
@@ -190,6 +197,29 @@ Result<Explanation> Communicator::explain(const Request& request) const {
   Result<PlanChoice> choice = planner_->choose(plan_request(request), bytes);
   if (!choice.ok()) return choice.status();
   return Explanation{.choice = std::move(*choice), .transport = transport_->name(), .bytes = bytes};
+}
+
+Status Communicator::read(void* to, const void* from, size_t bytes) const {
+  if (!device_->holds(from)) {
+    std::memcpy(to, from, bytes);
+    return {};
+  }
+  // Through memory that may be lost: what times out may still be written to.
+  auto place = std::make_unique<std::byte[]>(bytes);
+  if (Status status = copy_and_wait(*device_, place.get(), from, bytes, config_.device_wait_s); !status.ok()) {
+    if (status.code() == Code::kTimeout) static_cast<void>(place.release());
+    return status;
+  }
+  std::memcpy(to, place.get(), bytes);
+  return {};
+}
+
+Status Communicator::settle() {
+  Status status = point_to_point_->settle();
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    if (Status settled = lane->settle(); status.ok()) status = std::move(settled);
+  }
+  return status;
 }
 
 Status Communicator::finalize() {

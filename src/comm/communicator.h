@@ -17,6 +17,7 @@
 #include "base/config.h"
 #include "comm/bootstrap.h"
 #include "comm/lane.h"
+#include "device/device.h"
 #include "executor/wait.h"
 #include "planner/planner.h"
 
@@ -59,7 +60,7 @@ class Communicator {
                                                       const Config& config);
   bool derives() const { return (transport_->abilities() & kAbilityDerive) != 0; }
   Status meet() { return transport_->introduce({}); }
-  // Says goodbye. Never waits for peers. Precondition: drain() or abort() has returned true.
+  // Says goodbye. Never waits for peers. Precondition: drain(), or abort() has returned true; and settle() ok.
   ~Communicator();
 
   int rank() const { return rank_; }
@@ -102,6 +103,9 @@ class Communicator {
   int add_reduction(const CreatedReduction& reduction);
   CreatedReduction* reduction(int number);
 
+  // Copies `bytes`, few, from host memory or that of this rank's device. Errors: kTimeout and kSystem, of the device.
+  Status read(void* to, const void* from, size_t bytes) const;
+
   // No more calls will come: tells the peers.
   Status finalize();
   // Makes operations that wait return, tells the peers, and waits (at most 10 s) until no thread is inside: true if so. Of an operation
@@ -109,6 +113,9 @@ class Communicator {
   bool abort();
   // Waits until the operations on streams have ended, within their own bounds.
   void drain() { wait_for_streams(); }
+  // Waits, at most the device's bound, until this rank's device has finished what was issued for operations that failed. Precondition: no
+  // operation runs. Errors: kTimeout: it has not, and the communicator must stay.
+  Status settle();
 
   Code async_error() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
   // The poison's sentence, or the last refused call's.
@@ -121,7 +128,7 @@ class Communicator {
   Communicator(int rank, int nranks, const Config& config) : rank_(rank), nranks_(nranks), config_(config) {}
   Status open(const RendezvousId& id, const Joining& joining);
   Status prepare(std::unique_ptr<Transport> transport);
-  void settle();
+  void introduced();
   Status usable() const;
 
   // For lanes.
@@ -129,11 +136,13 @@ class Communicator {
   Result<const PlannedProgram*> plan(const PlanRequest& shape, size_t bytes);
   Status poison(Status status);
   bool aborted() const { return aborted_.load(); }
+  Device& device() const { return *device_; }
   std::string describe_peer(int peer) const;
 
   int rank_;
   int nranks_;
   Config config_;
+  Device* device_ = nullptr;  // that holds this rank's buffers
   Membership membership_;
   WaitPolicy wait_policy_;
   std::unique_ptr<Transport> transport_;

@@ -27,7 +27,7 @@ uint16_t signature_of(const Request& request, size_t count, uint64_t number) {
 
 Lane::Lane(Communicator& comm, int index, int lanes)
     : comm_(comm),
-      executor_(host_device(), *comm.transport_, index, comm.config_.stream_bytes),
+      executor_(comm.device(), *comm.transport_, index, comm.config_.stream_bytes),
       lanes_shift_(std::countr_zero(static_cast<unsigned>(lanes))) {}
 
 Result<Launch*> Lane::launch_for(const Request& request) {
@@ -98,6 +98,7 @@ Result<Lane::Progress> Lane::advance() {
     case StepResult::kDone: finish(); return Progress::kDone;
     case StepResult::kMoved: return Progress::kMoved;
     case StepResult::kBlocked: return Progress::kBlocked;
+    case StepResult::kDeviceFailed: return fail({Code::kSystem, describe() + ": " + executor_.device_failure()});
     case StepResult::kMismatch: break;
   }
   return fail(
@@ -109,6 +110,7 @@ Result<Lane::Progress> Lane::advance() {
 Status Lane::look(double waited_s) {
   if (comm_.aborted()) return fail({Code::kAborted, describe() + ": the communicator was aborted"});
   const WaitingFor waiting = executor_.waiting_for();
+  if (waiting.own_device) return look_at_device(waited_s);
   if (waiting.peer == kNoPeer) return {};
   if (const PeerState state = comm_.transport_->peer_state(waiting.peer); state != PeerState::kAlive) {
     // What it sent before it went is there by now: only if that does not help is its going a failure.
@@ -127,6 +129,24 @@ Status Lane::look(double waited_s) {
     log_warn(describe() + ": waiting for " + comm_.describe_peer(waiting.peer) + " for " + std::to_string(waited_s) + " s");
   }
   return {};
+}
+
+Status Lane::look_at_device(double waited_s) {
+  const Config& config = comm_.config_;
+  const auto waits = [&] {
+    return std::string(" for its own device ") + comm_.device().name() + ", which does not finish what it was given";
+  };
+  if (config.timeout_s > 0 && waited_s >= config.timeout_s)
+    return fail({Code::kTimeout, describe() + ": waited " + std::to_string(waited_s) + " s" + waits() + " (timeout, TUTTI_TIMEOUT)"});
+  if (!warned_ && config.warn_after_s > 0 && waited_s >= config.warn_after_s) {
+    warned_ = true;
+    log_warn(describe() + ": waiting" + waits() + ", for " + std::to_string(waited_s) + " s");
+  }
+  return {};
+}
+
+Status Lane::settle() {
+  return executor_.settle(comm_.config_.device_wait_s);
 }
 
 Status Lane::peer_gone(const WaitingFor& waiting, PeerState state) const {
@@ -153,7 +173,14 @@ std::string Lane::describe() const {
   return text + " on rank " + std::to_string(comm_.rank_);
 }
 
+// The caller gets its buffers back, so the device has to be done with them first.
 Status Lane::fail(Status status) {
+  if (!executor_.settle(0).ok()) comm_.transport_->farewell(PeerState::kAborted);  // the peers need not wait for it
+  if (const Status settled = settle(); !settled.ok()) {
+    status = {Code::kSystem, status.message() + "; and " + settled.message() +
+                                 " (TUTTI_DEVICE_WAIT): it may still read and write this call's buffers, so keep them, and do not "
+                                 "use them, until the device is reset or the process ends"};
+  }
   status = comm_.poison(std::move(status));
   finish();
   return status;

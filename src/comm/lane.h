@@ -35,11 +35,15 @@ class Lane {
   size_t scratch_bytes() const { return executor_.scratch_bytes(); }
 
   // Plans and starts. Precondition: !busy_for(number). `request` is borrowed until the operation has ended. An error of begin(), advance()
-  // or look() ends the operation and has poisoned the communicator.
+  // or look() ends the operation and has poisoned the communicator; it comes
+  // when this rank's device is done with the buffers, or says that it is not.
   Status begin(const Request& request, uint64_t number);
 
   enum class Progress : uint8_t { kDone, kMoved, kBlocked };
   Result<Progress> advance();
+
+  // Waits, bounded, for what the device still does for an operation that failed. Errors: kTimeout.
+  Status settle();
 
   // To be called now and then while advance() says kBlocked: whether waiting still makes sense.
   Status look(double waited_s);
@@ -50,6 +54,7 @@ class Lane {
   Result<Launch*> launch_for(const Request& request);
   Status fail(Status status);
   void finish() { finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  Status look_at_device(double waited_s);
   Status peer_gone(const WaitingFor& waiting, PeerState state) const;
   std::string describe() const;
 

@@ -1,16 +1,21 @@
 #include "executor/executor.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace tutti {
 
-void Executor::FreeDeleter::operator()(void* p) const {
-  std::free(p);
-}
+Executor::Executor(Device& device, Transport& transport, int lane, size_t stream_bytes)
+    : device_(device), immediate_(device.immediate()), transport_(transport), lane_(lane), stream_bytes_(stream_bytes) {}
 
-Executor::Executor(const Device& device, Transport& transport, int lane, size_t stream_bytes)
-    : device_(device), transport_(transport), lane_(lane), stream_bytes_(stream_bytes) {}
+Executor::~Executor() {
+  if (settle(0).ok()) {
+    device_.free(scratch_);
+    return;
+  }
+  // The device is still at work there: better lost than written to when it is another's. Scratch goes with them.
+  for (std::unique_ptr<DeviceQueue>& queue : queues_) static_cast<void>(queue.release());
+  static_cast<void>(new std::vector<std::byte>(std::move(staging_)));
+}
 
 Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol protocol, uint32_t slice_bytes, double timeout_s) {
   auto launch = std::make_unique<Launch>();
@@ -44,17 +49,19 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
       steps.push_back(step);
     }
   }
+  if (Status status = make_queues(launch->channels.size()); !status.ok()) return status;
   return launch;
 }
 
 Status Executor::grow_scratch(size_t bytes) {
   if (bytes <= scratch_bytes()) return {};
   const size_t rounded = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
-  scratch_.reset(static_cast<std::byte*>(std::aligned_alloc(kLineBytes, rounded)));
-  scratch_bytes_.store(scratch_ ? rounded : 0, std::memory_order_relaxed);
-  if (scratch_) return {};
-  return {Code::kSystem,
-          "cannot allocate " + std::to_string(rounded) + " bytes of scratch: free memory, or force another algorithm (TUTTI_ALGORITHM)"};
+  device_.free(scratch_);
+  scratch_ = static_cast<std::byte*>(device_.allocate(rounded));
+  scratch_bytes_.store(scratch_ != nullptr ? rounded : 0, std::memory_order_relaxed);
+  if (scratch_ != nullptr) return {};
+  return {Code::kSystem, "cannot allocate " + std::to_string(rounded) + " bytes of scratch on device " + device_.name() +
+                             ": free memory, or force another algorithm (TUTTI_ALGORITHM)"};
 }
 
 Status Executor::start(Launch& launch, const Operands& operands) {
@@ -66,6 +73,7 @@ Status Executor::start(Launch& launch, const Operands& operands) {
   launch_ = &launch;
   operands_ = &operands;
   if (cursors_.size() < launch.channels.size()) cursors_.resize(launch.channels.size());
+  if (immediate_ == nullptr) prepare_queues(launch);
   if (operands.uneven) {
     uneven_slice_elems_ = most_slice_elems(program.largest_num, program.largest_den, launch.message_bytes / elem_bytes_);
     stream_ = false;
@@ -76,7 +84,7 @@ Status Executor::start(Launch& launch, const Operands& operands) {
   }
   bases_[static_cast<int>(Buffer::kInput)] = static_cast<std::byte*>(const_cast<void*>(operands.input));
   bases_[static_cast<int>(Buffer::kOutput)] = static_cast<std::byte*>(operands.output);
-  bases_[static_cast<int>(Buffer::kScratch)] = scratch_.get();
+  bases_[static_cast<int>(Buffer::kScratch)] = scratch_;
   unfinished_ = 0;
   mismatched_ = -1;
   for (size_t c = 0; c < launch.channels.size(); ++c) {
@@ -104,13 +112,16 @@ StepResult Executor::step() {
     const std::vector<Step>& steps = launch_->channels[c];
     Cursor& at = cursors_[c];
     while (at.slice != at.slices) {
-      const Outcome outcome = run_one(steps[at.instruction], at);
+      const Outcome outcome = immediate_ != nullptr || pending_[c].stage == Stage::kNothing ? run_one(steps[at.instruction], at, c)
+                                                                                            : go_on(steps[at.instruction], c);
       if (outcome == Outcome::kMismatch) {
         mismatched_ = static_cast<int>(c);
         return StepResult::kMismatch;
       }
+      if (outcome == Outcome::kDeviceFailed) return StepResult::kDeviceFailed;
       if (outcome == Outcome::kBlocked) break;
       moved = true;
+      if (outcome == Outcome::kIssued) break;
       if (++at.instruction == steps.size()) {
         at.instruction = 0;
         if (++at.slice == at.slices) --unfinished_;
@@ -129,7 +140,7 @@ bool Executor::after_is_done(const Step& step, const Cursor& at) const {
          (other.slice == at.slice && other.instruction > static_cast<size_t>(step.after_index));
 }
 
-Executor::Outcome Executor::run_one(const Step& step, const Cursor& at) {
+Executor::Outcome Executor::run_one(const Step& step, const Cursor& at, size_t channel) {
   if (!after_is_done(step, at)) return Outcome::kBlocked;
   const Span span = operands_->uneven ? uneven_span_of(step, at.slice) : span_of(step, at);
   // Nothing to move: both ends of the message know it, and none is sent.
@@ -139,7 +150,9 @@ Executor::Outcome Executor::run_one(const Step& step, const Cursor& at) {
     if (step.recv->signature() != span.signature) return Outcome::kMismatch;
   }
   if (step.send != nullptr && !step.send->ready()) return Outcome::kBlocked;
-  move_data(step, span);
+  if (immediate_ == nullptr) [[unlikely]]
+    return issue(step, span, channel);
+  move_data(step, span, *immediate_);
   if (step.recv != nullptr) step.recv->release();
   if (step.send != nullptr) step.send->post(span.signature);
   return Outcome::kRan;
@@ -180,14 +193,14 @@ Executor::Span Executor::uneven_span_of(const Step& step, size_t slice) const {
   return {operand(instruction.src, src_block), operand(instruction.dst, dst_block), part.end - part.begin, sized->signature};
 }
 
-void Executor::move_data(const Step& step, const Span& span) {
+void Executor::move_data(const Step& step, const Span& span, DataPath& path) {
   std::byte* const slot = step.send == nullptr ? nullptr : step.send->payload();
   const std::byte* const arrived = step.recv == nullptr ? nullptr : step.recv->payload();
   Destination to{.first = span.dst, .second = slot, .stream = stream_ && step.dst == Buffer::kOutput};
   if (span.dst == nullptr) to = {.first = slot};
   if (step.reduce) {
     const std::byte* const left = arrived != nullptr ? arrived : span.dst;
-    step.src_first ? reduce(step, to, span.src, left, span.elems) : reduce(step, to, left, span.src, span.elems);
+    step.src_first ? reduce(step, to, span.src, left, span.elems, path) : reduce(step, to, left, span.src, span.elems, path);
     return;
   }
   const std::byte* const from = arrived != nullptr ? arrived : span.src;
@@ -197,20 +210,21 @@ void Executor::move_data(const Step& step, const Span& span) {
     Arithmetic arithmetic = operands_->arithmetic;
     arithmetic.scale_a = scale;
     arithmetic.divide = divide;
-    device_.transform(to, from, span.elems, arithmetic);
+    path.transform(to, from, span.elems, arithmetic);
   } else if (to.first != from || to.second != nullptr) {
-    device_.copy(to, from, span.elems * elem_bytes_);
+    path.copy(to, from, span.elems * elem_bytes_);
   }
 }
 
-void Executor::reduce(const Step& step, const Destination& to, const std::byte* left, const std::byte* right, size_t elems) const {
+void Executor::reduce(const Step& step, const Destination& to, const std::byte* left, const std::byte* right, size_t elems,
+                      DataPath& path) const {
   if (operands_->user != nullptr) {
     operands_->user->function(left, right, to.first, elems, operands_->user->datatype, operands_->user->context);
-    if (to.second != nullptr) device_.copy({.first = to.second}, to.first, elems * elem_bytes_);
+    if (to.second != nullptr) path.copy({.first = to.second}, to.first, elems * elem_bytes_);
     return;
   }
   if (!operands_->scale && !operands_->divide) {
-    device_.reduce(to, left, right, elems, operands_->arithmetic);
+    path.reduce(to, left, right, elems, operands_->arithmetic);
     return;
   }
   Arithmetic arithmetic = operands_->arithmetic;
@@ -219,10 +233,15 @@ void Executor::reduce(const Step& step, const Destination& to, const std::byte* 
   arithmetic.scale_a = src_is_raw && step.src_first;
   arithmetic.scale_b = src_is_raw && !step.src_first;
   arithmetic.divide = operands_->divide && step.completes;
-  device_.reduce(to, left, right, elems, arithmetic);
+  path.reduce(to, left, right, elems, arithmetic);
 }
 
 WaitingFor Executor::waiting_for() const {
+  // This rank's own device first: it holds up peers that would wait in vain for this rank.
+  for (size_t c = 0; c < launch_->channels.size() && mismatched_ < 0; ++c) {
+    if (immediate_ != nullptr || pending_[c].stage == Stage::kNothing) continue;
+    return {.channel = static_cast<int>(c), .instruction = static_cast<int>(cursors_[c].instruction), .own_device = true};
+  }
   for (size_t c = 0; c < launch_->channels.size(); ++c) {
     const Cursor& at = cursors_[c];
     if (at.slice == at.slices) continue;

@@ -110,12 +110,21 @@ TEST(InitErrors, AnUnknownAlgorithmNamesThoseThereAre) {
   EXPECT_TRUE(contains(tuttiGetLastError(nullptr), "ring"));
 }
 
+TEST(InitErrors, AnUnknownDeviceNamesThoseThereAre) {
+  tuttiConfig_t config = unset_config();
+  config.device = "abacus";
+  expect_refused(1, fresh_id(), 0, &config, "no device 'abacus'");
+  EXPECT_TRUE(contains(tuttiGetLastError(nullptr), "there are host"));
+}
+
 // A program built against an older header gives a shorter struct; what it does not have is unset.
 TEST(InitErrors, AnOlderProgramsConfigIsTaken) {
-  for (const size_t size : {offsetof(tuttiConfig_t, initTimeout), offsetof(tuttiConfig_t, spin), offsetof(tuttiConfig_t, algorithm)}) {
+  for (const size_t size : {offsetof(tuttiConfig_t, initTimeout), offsetof(tuttiConfig_t, spin), offsetof(tuttiConfig_t, algorithm),
+                            offsetof(tuttiConfig_t, device)}) {
     tuttiConfig_t config = unset_config();
     config.size = size;
-    config.algorithm = "telepathy";  // behind the end: not looked at
+    if (size <= offsetof(tuttiConfig_t, algorithm)) config.algorithm = "telepathy";  // behind the end: not looked at
+    config.device = "abacus";
     tuttiComm_t comm = nullptr;
     EXPECT_EQ(tuttiCommInitRankConfig(&comm, 1, fresh_id(), 0, &config), tuttiSuccess) << tuttiGetLastError(nullptr);
     EXPECT_EQ(tuttiCommDestroy(comm), tuttiSuccess);
@@ -129,6 +138,7 @@ TEST(InitErrors, LegalValuesOfEveryFieldAreTaken) {
   config.spin = 0;
   config.yield = 0;
   config.algorithm = "ring";
+  config.device = "host";
   ApiRanks ranks(3, &config);
   ranks.each([](int rank, tuttiComm_t comm) {
     GuardedFloats data(1000);

@@ -39,6 +39,7 @@ const std::vector<Case>& cases() {
        {"0", "8M", "4611686018427387904"},
        {"", "-1", "4611686018427387905", "18446744073709551615G"},
        "from 0 to 46116"},
+      {"TUTTI_DEVICE_WAIT", {"0", "5", "0.5"}, {"", "-1", "long"}, "a number from 0 to 1000000000"},
       {"TUTTI_EXPLAIN", {"0", "1"}, {"", "2", "yes", "true"}, "0 or 1"},
   };
   return kCases;

@@ -30,7 +30,7 @@ RankMail::RankMail(const std::vector<Message>& messages, int rank, uint64_t orde
   for (const auto& turn : turns) {
     calls_.push_back(std::move(queues[turn].front()));
     queues[turn].pop_front();
-    calls_.back().buffer = make_buffer(calls_.back(), false);
+    calls_.back().buffer = DeviceBuffer(make_buffer(calls_.back(), false));
   }
 }
 
@@ -47,6 +47,7 @@ Bytes RankMail::make_buffer(const Call& call, bool arrived) {
 tuttiResult_t RankMail::issue(size_t index, const Member& member, tuttiStream_t stream) {
   Call& call = calls_[index];
   const Message& message = call.message;
+  call.buffer.move_to(member.device);
   std::byte* const data = call.buffer.data() + kGuardBytes;
   return call.is_send ? tuttiSend(data, message.count, message.type, message.to, member.comm, stream)
                       : tuttiRecv(data, message.count, message.type, message.from, member.comm, stream);
@@ -62,7 +63,7 @@ Finding RankMail::issue_all(const Member& member, const std::vector<tuttiStream_
 
 Finding RankMail::check() const {
   for (const Call& call : calls_) {
-    if (call.buffer == make_buffer(call, true)) continue;
+    if (call.buffer.contents() == make_buffer(call, true)) continue;
     return std::string(call.is_send ? "the sent" : "the received") + " buffer of " + std::to_string(call.message.count) + " x " +
            info_of(call.message.type).name + " from rank " + std::to_string(call.message.from) + " to " + std::to_string(call.message.to) +
            " is wrong";

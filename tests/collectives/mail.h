@@ -6,6 +6,7 @@
 
 #include "oracle.h"
 #include "team.h"
+#include "tests/support/device_buffer.h"
 
 namespace tutti::test {
 
@@ -37,7 +38,7 @@ class RankMail {
   struct Call {
     Message message;
     bool is_send;
-    Bytes buffer;
+    DeviceBuffer buffer;
   };
 
   static Bytes make_buffer(const Call& call, bool arrived);

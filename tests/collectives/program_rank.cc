@@ -61,6 +61,7 @@ class ProgramRank {
   int rank_;
   std::atomic<bool>& stop_;
   Random own_{0};  // this rank's choices in the step
+  Device* device_ = nullptr;  // nullptr: the host
   std::array<Member, kSlots> members_;
   std::array<tuttiStream_t, kStreams> streams_ = {};
   std::list<Pending> pending_;
@@ -94,6 +95,11 @@ Finding ProgramRank::join(const tuttiUniqueId& id) {
   }
   tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
   config.timeout = options_.timeout_s;
+  if (!options_.devices.empty()) {
+    device_ = accelerator_of(options_.devices[static_cast<size_t>(rank_) % options_.devices.size()]);
+    if (device_ != nullptr) config.device = device_->name();
+  }
+  member(0).device = device_;
   const tuttiResult_t joined = tuttiCommInitRankConfig(&member(0).comm, options_.nranks, id, rank_, &config);
   return joined != tuttiSuccess ? expect_success(joined, "join") : member(0).create_reductions(rank_);
 }
@@ -210,7 +216,7 @@ Finding ProgramRank::split(int index, const Step& step) {
   if (place.group < 0) return {};
   const SplitChoice choice = split_choice(step.seed, place);
   Member& child = member(step.slot);
-  child = {};
+  child = {.device = device_};
   const tuttiResult_t result = tuttiCommSplit(member(step.parent).comm, choice.color, choice.key, &child.comm, nullptr);
   if (result != tuttiSuccess) return expect_success(result, "the split", member(step.parent).comm);
   if ((child.comm == nullptr) != (choice.color == TUTTI_SPLIT_NOCOLOR)) return "the split gave the wrong ranks a communicator";
@@ -274,7 +280,7 @@ Finding run_program(const ProgramOptions& options, ProgramCounts* counts) {
     if (found.empty() || !first.empty()) return found;
     first = "rank " + std::to_string(rank) + " at step " + std::to_string(step) + " (" + program.describe(step) + "): " + found +
             "\nreplay: random_programs --seed " + std::to_string(options.seed) + " --ranks " + std::to_string(options.nranks) +
-            " --steps " + std::to_string(step + 1) + " --verbose";
+            (options.devices.empty() ? "" : " --devices " + options.devices) + " --steps " + std::to_string(step + 1) + " --verbose";
     return found;
   }));
   return first;

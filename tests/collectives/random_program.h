@@ -20,6 +20,7 @@ struct ProgramOptions {
   int steps = 100;
   double timeout_s = 120;
   bool verbose = false;  // rank 0 prints every step before it makes it
+  std::string devices;   // a letter a rank, from the beginning again where they are too few: h, or a or b for a test accelerator
 };
 
 inline constexpr int kSlots = 4;

@@ -1,5 +1,6 @@
-// random_programs --seed S --ranks R --steps N [--programs P] [--timeout SECONDS] [--verbose]: random programs of N steps on R ranks, which
-// are threads; of P seeds from S on. Exit status: 0 all right, 1 something was wrong, 2 bad usage.
+// random_programs --seed S --ranks R --steps N [--programs P] [--timeout SECONDS] [--devices LETTERS] [--verbose]: random programs
+// of N steps on R ranks, which are threads; of P seeds from S on. LETTERS: h, a or b a rank: host, or a test accelerator. Exit status: 0
+// all right, 1 something was wrong, 2 bad usage.
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -9,7 +10,9 @@
 namespace {
 
 int usage() {
-  std::fprintf(stderr, "usage: random_programs [--seed S] [--ranks R] [--steps N] [--programs P] [--timeout SECONDS] [--verbose]\n");
+  std::fprintf(
+      stderr,
+      "usage: random_programs [--seed S] [--ranks R] [--steps N] [--programs P] [--timeout SECONDS] [--devices LETTERS] [--verbose]\n");
   return 2;
 }
 
@@ -34,6 +37,8 @@ int main(int argc, char** argv) {
       options.steps = std::atoi(value);
     } else if (name == "--programs") {
       programs = std::strtoull(value, nullptr, 10);
+    } else if (name == "--devices") {
+      options.devices = value;
     } else if (name == "--timeout") {
       options.timeout_s = std::atof(value);
     } else {

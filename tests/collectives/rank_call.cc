@@ -49,9 +49,10 @@ RankCall::RankCall(std::shared_ptr<const Oracle> oracle, int rank, const Layout&
     if (larger.counts.size() > 1 && smaller.counts.size() == 1) smaller.displs = {larger.displs[static_cast<size_t>(rank)]};
     smaller.extent = larger.extent;
   }
-  send_ = make_buffer(input_);
-  write(send_, input_, oracle_->input(rank));
-  if (!in_place_) recv_ = make_buffer(output_);
+  Bytes send = make_buffer(input_);
+  write(send, input_, oracle_->input(rank));
+  send_ = DeviceBuffer(std::move(send));
+  if (!in_place_) recv_ = DeviceBuffer(make_buffer(output_));
 }
 
 RankCall::Side RankCall::make_side(std::vector<size_t> counts, uint64_t seed) const {
@@ -98,12 +99,14 @@ void RankCall::write(Bytes& buffer, const Side& side, const Bytes& packed) const
   }
 }
 
-void* RankCall::pointer(Bytes& buffer, const Side& side, size_t at) const {
+void* RankCall::pointer(DeviceBuffer& buffer, const Side& side, size_t at) const {
   if (layout_.null_unused && !in_place_ && total(side.counts) == 0) return nullptr;
   return buffer.data() + kGuardBytes + (layout_.lead + at) * elem_bytes_;
 }
 
 tuttiResult_t RankCall::issue(const Member& member, tuttiStream_t stream) {
+  send_.move_to(member.device);
+  recv_.move_to(member.device);
   // A side of one block is named by where the block lies, one of several by where the buffer begins.
   const auto start = [](const Side& side) { return side.counts.size() == 1 ? side.displs.front() : 0; };
   const void* const send = pointer(send_, input_, start(input_));
@@ -161,7 +164,8 @@ Finding RankCall::check() const {
   return compare(recv_, received, "recvbuff") + compare(send_, sent, "sendbuff");
 }
 
-Finding RankCall::compare(const Bytes& buffer, const Bytes& wanted, const char* name) const {
+Finding RankCall::compare(const DeviceBuffer& placed, const Bytes& wanted, const char* name) const {
+  const Bytes buffer = placed.contents();
   if (buffer == wanted) return {};
   const auto data = kGuardBytes + layout_.lead * elem_bytes_;
   const size_t first = static_cast<size_t>(std::mismatch(buffer.begin(), buffer.end(), wanted.begin()).first - buffer.begin());

@@ -7,6 +7,7 @@
 
 #include "oracle.h"
 #include "team.h"
+#include "tests/support/device_buffer.h"
 
 namespace tutti::test {
 
@@ -24,7 +25,7 @@ class RankCall {
  public:
   RankCall(std::shared_ptr<const Oracle> oracle, int rank, const Layout& layout);
 
-  // Makes the call. The counts and displacements that it names are gone when it returns.
+  // Makes the call, its buffers on the member's device. The counts and displacements that it names are gone when it returns.
   tuttiResult_t issue(const Member& member, tuttiStream_t stream);
 
   // To be called when the operation is complete.
@@ -44,11 +45,11 @@ class RankCall {
 
   Side make_side(std::vector<size_t> counts, uint64_t seed) const;
   bool can_be_in_place() const;
-  // An untouched buffer for `side`.
+  // Untouched, for `side`.
   Bytes make_buffer(const Side& side) const;
   void write(Bytes& buffer, const Side& side, const Bytes& packed) const;
-  void* pointer(Bytes& buffer, const Side& side, size_t at) const;
-  Finding compare(const Bytes& buffer, const Bytes& wanted, const char* name) const;
+  void* pointer(DeviceBuffer& buffer, const Side& side, size_t at) const;
+  Finding compare(const DeviceBuffer& placed, const Bytes& wanted, const char* name) const;
   tuttiResult_t issue_even(const Member& member, const void* send, void* recv, tuttiStream_t stream) const;
   tuttiResult_t issue_uneven(const Member& member, const void* send, void* recv, tuttiStream_t stream) const;
 
@@ -59,8 +60,8 @@ class RankCall {
   bool in_place_;
   Side input_;
   Side output_;
-  Bytes send_;  // in place: the one buffer
-  Bytes recv_;
+  DeviceBuffer send_;  // in place: the one buffer
+  DeviceBuffer recv_;
 };
 
 }  // namespace tutti::test

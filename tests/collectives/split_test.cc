@@ -53,7 +53,7 @@ Finding check_child(tuttiComm_t comm, const std::vector<int>& mates, int parent_
 
 Finding split_and_use(const Member& parent, int rank, int nranks, Chooser choose) {
   const Choice mine = choose(rank, nranks);
-  Member child;
+  Member child = {.device = parent.device};
   const tuttiResult_t result = tuttiCommSplit(parent.comm, mine.color, mine.key, &child.comm, nullptr);
   if (result != tuttiSuccess) return expect_success(result, "split", parent.comm);
   const std::vector<int> mates = mates_of(choose, rank, nranks);

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <deque>
+#include <stdexcept>
+
+#include "device/devices.h"
+#include "tests/support/device_buffer.h"
 
 namespace tutti::test {
 namespace {
@@ -81,9 +85,16 @@ void Team::serve(int rank, uint64_t seen) {
   }
 }
 
+TestAccelerator* accelerator_of(char letter) {
+  static const bool added = add_device(test_accelerator_a()).ok() && add_device(test_accelerator_b()).ok();
+  if (!added) throw std::runtime_error("the test accelerators' names are taken");
+  return letter == 'a' ? &test_accelerator_a() : letter == 'b' ? &test_accelerator_b() : nullptr;
+}
+
 Finding Member::create_reductions(int rank) {
   for (const TypeInfo& type : all_types()) {
-    const Bytes scalar = premul_scalar(type.type, rank);
+    // In the device's memory where there is one, every other one in the host's all the same.
+    DeviceBuffer scalar(premul_scalar(type.type, rank), type.type % 2 == 0 ? device : nullptr);
     const tuttiResult_t made = tuttiRedOpCreatePreMulSum(&premul[static_cast<size_t>(type.type)], scalar.data(), type.type, comm);
     if (made != tuttiSuccess) return expect_success(made, "create premulsum", comm);
   }
@@ -115,7 +126,10 @@ World::World(const WorldConfig& config, Finding& found) : config_(config), membe
   if (!config.algorithm.empty()) settings.algorithm = config_.algorithm.c_str();
   found = team().run(config.nranks, [&](int rank) -> Finding {
     Member& self = members_[static_cast<size_t>(rank)];
-    const tuttiResult_t joined = tuttiCommInitRankConfig(&self.comm, config.nranks, id, rank, &settings);
+    tuttiConfig_t own = settings;
+    if (!config.devices.empty()) self.device = accelerator_of(config.devices[static_cast<size_t>(rank)]);
+    if (self.device != nullptr) own.device = self.device->name();
+    const tuttiResult_t joined = tuttiCommInitRankConfig(&self.comm, config.nranks, id, rank, &own);
     if (joined != tuttiSuccess) return expect_success(joined, "join");
     return self.create_reductions(rank);
   });

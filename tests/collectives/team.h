@@ -13,9 +13,13 @@
 
 #include "elements.h"
 #include "oracle.h"
+#include "tests/support/test_accelerator.h"
 #include "tutti/tutti.h"
 
 namespace tutti::test {
+
+// The test accelerator behind a letter; nullptr: the host. Known to the library from the first call on.
+TestAccelerator* accelerator_of(char letter);
 
 // What one rank found wrong; empty: nothing.
 using Finding = std::string;
@@ -57,6 +61,7 @@ struct Member {
   std::array<tuttiRedOp_t, kTypes> premul = {};
   tuttiRedOp_t user_xor = tuttiSum;
   tuttiRedOp_t user_affine = tuttiSum;
+  Device* device = nullptr;  // that holds this rank's buffers; nullptr: the host
 
   // Creates the reductions on `comm`, whose rank is `rank`.
   Finding create_reductions(int rank);
@@ -67,6 +72,7 @@ struct WorldConfig {
   int nranks = 1;
   std::string algorithm;  // empty: the library's choice
   double timeout_s = 120;
+  std::string devices;  // a letter a rank: h, or a or b for a test accelerator; empty: the host's
 
   auto operator<=>(const WorldConfig&) const = default;
 };

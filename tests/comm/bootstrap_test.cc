@@ -28,7 +28,9 @@ std::vector<Result<Membership>> bootstrap_all(int nranks, const std::function<vo
       Config config = default_config();
       configure(rank, config);
       const Bytes address(static_cast<size_t>(rank), std::byte{7});
-      return bootstrap(id.value(), {.rank = rank, .nranks = nranks}, make_member(rank, config, address));
+      Member self = make_member(rank, config, address);
+      self.vendor = "maker of " + config.device;
+      return bootstrap(id.value(), {.rank = rank, .nranks = nranks}, self);
     }));
   }
   std::vector<Result<Membership>> results;
@@ -47,7 +49,7 @@ void expect_all_refused(const std::vector<Result<Membership>>& results, const st
 }
 
 TEST(Bootstrap, EveryRankLearnsWhoTheOthersAre) {
-  for (const auto& result : bootstrap_all(3, [](int, Config&) {})) {
+  for (const auto& result : bootstrap_all(3, [](int rank, Config& config) { config.device = rank == 1 ? "gpu" : "host"; })) {
     ASSERT_TRUE(result.ok()) << result.status().message();
     const std::vector<Member>& members = result.value().members;
     ASSERT_EQ(members.size(), 3u);
@@ -57,7 +59,9 @@ TEST(Bootstrap, EveryRankLearnsWhoTheOthersAre) {
       EXPECT_EQ(member.pid, static_cast<uint64_t>(getpid()));
       EXPECT_EQ(member.host, host_name());
       EXPECT_EQ(member.node, node_identity());
-      EXPECT_EQ(member.device, "host");
+      EXPECT_EQ(member.device, rank == 1 ? "gpu" : "host");
+      EXPECT_EQ(member.vendor, rank == 1 ? "maker of gpu" : "maker of host");
+      EXPECT_EQ(describe(member).find("device gpu") != std::string::npos, rank == 1) << describe(member);
       EXPECT_EQ(member.transport, Bytes(static_cast<size_t>(rank), std::byte{7}));
       EXPECT_NE(describe(member).find("rank " + std::to_string(rank)), std::string::npos);
     }

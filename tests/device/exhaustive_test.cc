@@ -82,7 +82,7 @@ TEST_P(Float16Bits, SurviveWideningAndRounding) {
   std::vector<uint16_t> values(65536), identity(65536), got(65536);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<uint16_t>(i);
   for (const std::string_view set : host_instruction_sets()) {
-    const std::unique_ptr<Device> device = make_host_device(set);
+    const std::unique_ptr<SynchronousDevice> device = make_host_device(set);
     for (const Reduction op : all_reductions()) {
       identity.assign(65536, static_cast<uint16_t>(identities[static_cast<int>(op)]));
       for (const bool general : {false, true}) {

@@ -13,6 +13,6 @@ namespace tutti {
 std::vector<std::string_view> host_instruction_sets();
 
 // nullptr where this CPU does not run it.
-std::unique_ptr<Device> make_host_device(std::string_view instruction_set);
+std::unique_ptr<SynchronousDevice> make_host_device(std::string_view instruction_set);
 
 }  // namespace tutti

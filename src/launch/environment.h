@@ -13,8 +13,10 @@ namespace tutti {
 
 class Environment {
  public:
+  using Variables = std::map<std::string, std::string, std::less<>>;
+
   Environment() = default;
-  explicit Environment(std::map<std::string, std::string, std::less<>> variables) : variables_(std::move(variables)) {}
+  explicit Environment(Variables variables) : variables_(std::move(variables)) {}
   static Environment of_process();
 
   bool has(std::string_view name) const { return variables_.contains(name); }
@@ -23,7 +25,7 @@ class Environment {
   std::string value(std::string_view name) const;  // empty: unset
 
  private:
-  std::map<std::string, std::string, std::less<>> variables_;
+  Variables variables_;
 };
 
 // Who a process is in its job.

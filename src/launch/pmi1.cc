@@ -27,7 +27,7 @@ class Session {
     if (environment.says("PMI_FD") || !environment.says("PMI_ID")) return read_numbers(environment, "PMI_RANK", "PMI_SIZE");
     const Result<std::string> reply = socket_.ask_line("cmd=initack pmiid=" + environment.value("PMI_ID"), "initack");
     if (!reply.ok()) return reply.status();
-    std::map<std::string, std::string, std::less<>> said;
+    Environment::Variables said;
     for (const char* name : {"size", "rank", "debug"}) {
       const Result<std::string> line = socket_.read_line();
       if (!line.ok()) return line.status();

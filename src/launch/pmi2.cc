@@ -18,7 +18,7 @@ bool present(const Environment& environment, const Config&) {
          !environment.has("HYDI_CONTROL_FD");
 }
 
-using Fields = std::map<std::string, std::string, std::less<>>;
+using Fields = Environment::Variables;
 
 Fields parse(std::string_view body) {
   Fields fields;

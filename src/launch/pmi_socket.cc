@@ -26,11 +26,11 @@ Result<Fd> inherited(const std::string& text) {
   const std::optional<int> number = parse_number(text);
   struct stat status = {};
   if (!number || fstat(*number, &status) != 0 || !S_ISSOCK(status.st_mode)) {
-    return Status(Code::kInvalidUsage,
-                  "PMI_FD=" + text +
-                      " is not an open socket: whatever stands between mpirun or srun and this program closed it, or the program "
-                      "was not started by them" +
-                      kWayOut);
+    return Status(Code::kInvalidUsage, "PMI_FD=" + text +
+                                           " is not an open socket: whatever stands between mpirun or srun and this program closed it, "
+                                           "MPI_Finalize was called before, or the program "
+                                           "was not started by them" +
+                                           kWayOut);
   }
   Fd fd(fcntl(*number, F_DUPFD_CLOEXEC, 3));
   if (!fd) return system_error("duplicate PMI_FD", errno);

@@ -14,7 +14,7 @@ using Value = std::optional<std::string>;
 
 // A job of one comes without a launcher.
 Result<Place> read_with(const Value& rank, const Value& size, const Value& id) {
-  std::map<std::string, std::string, std::less<>> variables;
+  Environment::Variables variables;
   if (rank) variables["TUTTI_RANK"] = *rank;
   if (size) variables["TUTTI_SIZE"] = *size;
   if (id) variables["TUTTI_UNIQUE_ID"] = *id;

@@ -61,6 +61,10 @@ std::optional<Launched> launched_as(std::string& why) {
           std::string(variable(source.size)) + " in the environment are no rank and number of ranks; a launcher sets both";
     return std::nullopt;
   }
+  // Such a manager tells rank and size only over its own protocol.
+  if (!variable("PMI_PORT").empty() && !variable("PMI_ID").empty()) {
+    why = "PMI_PORT is set, but neither PMI_RANK nor TUTTI_RANK: start without mpirun's -pmi-port, or set TUTTI_LAUNCHER=none";
+  }
   return std::nullopt;
 }
 

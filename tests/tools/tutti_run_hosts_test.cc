@@ -203,8 +203,13 @@ TEST(TuttiRunHosts, AHostThatNeverAnswersCanBeInterrupted) {
 
 TEST(TuttiRunHosts, AHostThatIsLostIsNamedAndTheOthersEnd) {
   const HostsFile hosts("localhost\nnode-a\n");
-  const Outcome outcome = run(
-      job(hosts, {}, {"sh", "-c", "test $TUTTI_RANK = 0 && exec \"$0\" '*=wait:15'; kill -9 $PPID; exec sleep 1000", TEST_RANK}), {kRsh});
+  // A signal that has come by way of the agent says that the agent is up.
+  const char* const script =
+      "test $TUTTI_RANK = 0 && exec \"$0\" '*=wait:15'; trap 'kill -9 $PPID' USR1; echo ready; while :; do sleep 0.02; done";
+  Subprocess process(job(hosts, {}, {"sh", "-c", script, TEST_RANK}), {kRsh});
+  wait_until_ready(process, 2);
+  process.signal(SIGUSR1);
+  const Outcome outcome = process.finish();
   EXPECT_EQ(outcome.status, 1);
   EXPECT_EQ(count(outcome.err, "lost host node-a with rank 1"), 1U) << outcome.err;
 }

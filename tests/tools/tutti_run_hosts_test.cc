@@ -235,7 +235,7 @@ TEST(TuttiRunHosts, PrefixedLinesFromOtherHostsAreWholeAndComplete) {
   const Outcome outcome = run(job(hosts, {"--prefix-output"}, {TEST_RANK, "*=lines:200"}), {kRsh});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   for (int rank = 0; rank < 4; ++rank) {
-    const std::string tag = "[" + std::to_string(rank) + "] ";
+    const std::string tag = std::string("[").append(std::to_string(rank)) + "] ";
     EXPECT_EQ(count(outcome.out, tag + "line "), 200U);
     EXPECT_EQ(count(outcome.out, tag + "half\n"), 1U);
   }

@@ -100,7 +100,8 @@ Result<Place> find_job(const Config& config) {
   if (place.ok()) {
     log_info("launcher " + std::string(launcher->name) + ": rank " + std::to_string(place->rank) + " of " + std::to_string(place->nranks));
   }
-  if (launcher->once) done.emplace(launcher, place);
+  const bool keep = place.ok() ? launcher->again != Again::kAlways : launcher->again == Again::kNever;
+  if (keep) done.emplace(launcher, place);
   return place;
 }
 

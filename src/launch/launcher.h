@@ -16,15 +16,21 @@ struct Place {
   RendezvousId id;  // the same on all ranks; rank 0 listens there, or its launcher does
 };
 
+// When a process asks its launcher again, for a further communicator. Where it does not, that one meets at the same rendezvous under a
+// number of its own.
+enum class Again {
+  kAlways,        // it is only a look at the environment
+  kAfterFailure,  // a port that is bound stays so
+  kNever,         // the launcher takes part in one exchange, whatever comes of it
+};
+
 struct Launcher {
   const char* name;  // for TUTTI_LAUNCHER
   bool (*present)(const Environment& environment, const Config& config);
   // Blocks, within config.init_timeout_s. Errors: kInvalidUsage (variables are missing or wrong), kTimeout, kRemote (the launcher answers
   // with nonsense, or ended), kSystem; all name the variables and the way out.
   Result<Place> (*join)(const Environment& environment, const Config& config);
-  // The exchange happens once a process, whatever comes of it: a launcher takes part in it only once, or the port is bound. Further
-  // communicators meet at the same rendezvous under numbers of their own.
-  bool once;
+  Again again;
 };
 
 extern const Launcher tutti_run_launcher;

@@ -114,6 +114,6 @@ Result<Place> join(const Environment& environment, const Config& config) {
 
 }  // namespace
 
-const Launcher pmi1_launcher = {.name = "pmi1", .present = present, .join = join, .once = true};
+const Launcher pmi1_launcher = {.name = "pmi1", .present = present, .join = join, .again = Again::kNever};
 
 }  // namespace tutti

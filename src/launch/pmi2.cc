@@ -101,6 +101,6 @@ Result<Place> join(const Environment& environment, const Config& config) {
 
 }  // namespace
 
-const Launcher pmi2_launcher = {.name = "pmi2", .present = present, .join = join, .once = true};
+const Launcher pmi2_launcher = {.name = "pmi2", .present = present, .join = join, .again = Again::kNever};
 
 }  // namespace tutti

@@ -37,7 +37,7 @@ Result<Fd> inherited(const std::string& text) {
   return fd;
 }
 
-Result<Fd> connected(const std::string& text) {
+Result<Fd> connected(const std::string& text, const Deadline& deadline) {
   const Result<MeetingAddress> at = parse_address("PMI_PORT", text);
   if (!at.ok()) return at.status();
   addrinfo hints = {};
@@ -49,10 +49,15 @@ Result<Fd> connected(const std::string& text) {
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
   int error = 0;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    Fd fd(socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    // The manager is on this host: connecting to it blocks no longer than the kernel takes.
+    Fd fd(socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd && connect(fd.get(), each->ai_addr, each->ai_addrlen) == 0) return fd;
     error = errno;
+    if (!fd || error != EINPROGRESS) continue;
+    pollfd wait = {.fd = fd.get(), .events = POLLOUT, .revents = 0};
+    socklen_t length = sizeof error;
+    error = ETIMEDOUT;
+    if (poll(&wait, 1, deadline.poll_ms()) > 0) getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error == 0) return fd;
   }
   return Status(Code::kInvalidUsage, "PMI_PORT=" + text + ": " + std::strerror(error) + kWayOut);
 }
@@ -89,7 +94,7 @@ Result<PmiSocket> PmiSocket::open(const Environment& environment, double timeout
     return PmiSocket(std::move(*fd), timeout_s);
   }
   if (environment.says("PMI_PORT")) {
-    Result<Fd> fd = connected(environment.value("PMI_PORT"));
+    Result<Fd> fd = connected(environment.value("PMI_PORT"), Deadline(timeout_s));
     if (!fd.ok()) return fd.status();
     return PmiSocket(std::move(*fd), timeout_s);
   }

@@ -228,6 +228,6 @@ Result<Place> join(const Environment& environment, const Config& config) {
 
 }  // namespace
 
-const Launcher pmix_launcher = {.name = "pmix", .present = present, .join = join, .once = true};
+const Launcher pmix_launcher = {.name = "pmix", .present = present, .join = join, .again = Again::kNever};
 
 }  // namespace tutti

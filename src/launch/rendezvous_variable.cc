@@ -45,6 +45,6 @@ Result<Place> join(const Environment& environment, const Config& config) {
 
 }  // namespace
 
-const Launcher rendezvous_launcher = {.name = "rendezvous", .present = present, .join = join, .once = true};
+const Launcher rendezvous_launcher = {.name = "rendezvous", .present = present, .join = join, .again = Again::kAfterFailure};
 
 }  // namespace tutti

@@ -43,6 +43,6 @@ Result<Place> join(const Environment& environment, const Config& config) {
 
 }  // namespace
 
-const Launcher torchrun_launcher = {.name = "torchrun", .present = present, .join = join, .once = true};
+const Launcher torchrun_launcher = {.name = "torchrun", .present = present, .join = join, .again = Again::kAfterFailure};
 
 }  // namespace tutti

@@ -28,6 +28,6 @@ Result<Place> join(const Environment& environment, const Config&) {
 
 }  // namespace
 
-const Launcher tutti_run_launcher = {.name = "tutti", .present = present, .join = join, .once = false};
+const Launcher tutti_run_launcher = {.name = "tutti", .present = present, .join = join, .again = Again::kAlways};
 
 }  // namespace tutti

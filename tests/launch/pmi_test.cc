@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <chrono>
+#include <ostream>
 
 #include "launch/find_job.h"
 #include "launch/unique_id_text.h"
@@ -16,6 +16,8 @@ struct Protocol {
   const Launcher* launcher;
   int answers[2];  // of rank 0 and of rank 1, the farewell's left out
 };
+
+void PrintTo(const Protocol& protocol, std::ostream* out) { *out << protocol.name; }
 
 constexpr Protocol kProtocols[] = {{"pmi1", &pmi1_launcher, {5, 5}}, {"pmi2", &pmi2_launcher, {4, 4}}};
 

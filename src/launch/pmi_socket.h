@@ -23,7 +23,7 @@ class PmiSocket {
  public:
   // By PMI_FD, or by connecting to PMI_PORT (host:port). Errors: kInvalidUsage (neither leads to a socket).
   static Result<PmiSocket> open(const Environment& environment, double timeout_s);
-  PmiSocket(Fd fd, double timeout_s) : fd_(std::move(fd)), deadline_(timeout_s), timeout_s_(timeout_s) {}
+  PmiSocket(Fd fd, double timeout_s) : fd_(std::move(fd)), deadline_(timeout_s) {}
 
   // Errors of all: kRemote (the manager ended, or answers with nonsense), kTimeout; kSystem.
   Status send(std::string_view message);
@@ -43,7 +43,6 @@ class PmiSocket {
 
   Fd fd_;
   Deadline deadline_;
-  double timeout_s_;
   std::string received_;
 };
 

@@ -17,7 +17,9 @@ struct Protocol {
   int answers[2];  // of rank 0 and of rank 1, the farewell's left out
 };
 
-void PrintTo(const Protocol& protocol, std::ostream* out) { *out << protocol.name; }
+void PrintTo(const Protocol& protocol, std::ostream* out) {
+  *out << protocol.name;
+}
 
 constexpr Protocol kProtocols[] = {{"pmi1", &pmi1_launcher, {5, 5}}, {"pmi2", &pmi2_launcher, {4, 4}}};
 

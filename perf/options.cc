@@ -11,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "launcher.h"
 #include "pin.h"
 
 namespace perf {
@@ -72,18 +73,6 @@ const Row& lookup(const char* what, std::span<const Row> rows, const std::string
   usage(std::string(what) + " '" + name + "' is not one that this version measures; it has: " + names(rows));
 }
 
-// The value of an integer variable of the launcher's; nothing where it is unset.
-std::optional<int> launcher_number(const char* name) {
-  const char* text = std::getenv(name);
-  if (text == nullptr) return std::nullopt;
-  char* end = nullptr;
-  const long value = std::strtol(text, &end, 10);
-  if (end == text || *end != '\0' || value < 0 || value > std::numeric_limits<int>::max()) {
-    usage(std::string(name) + "='" + text + "' in the environment is not a number of ranks");
-  }
-  return static_cast<int>(value);
-}
-
 struct Raw {  // as written on the command line
   std::string collective, type = "float32", op = "sum", min = "32M", max = "32M", pin = "auto";
   int ranks = 0, check = 1;
@@ -95,7 +84,7 @@ void declare(CLI::App& app, Raw& raw, Options& options) {
   app.option_defaults()->always_capture_default();
   app.footer(
       "Prints nccl-tests' columns. Exit status: 0 all right, 1 wrong data or a failed operation, 2 bad usage.\n"
-      "Started by tutti-run it joins that job; otherwise it starts the ranks itself.");
+      "Started by tutti-run, mpirun, srun or torchrun it joins that job; otherwise it\nstarts the ranks itself.");
   app.add_option("collective", raw.collective, "What to measure: " + names(collectives()))->required();
   app.add_option("-n", raw.ranks, "Ranks to start here (default: one per allowed CPU)")->default_str("")->check(CLI::Range(1, kMaxRanks));
   app.add_option("-b", raw.min, "Smallest size in bytes, K M G are powers of 1024");
@@ -118,17 +107,18 @@ void declare(CLI::App& app, Raw& raw, Options& options) {
 
 // Who starts the ranks and how many they are.
 void resolve_ranks(const Raw& raw, Options& options) {
-  const std::optional<int> rank = launcher_number("TUTTI_RANK");
-  const std::optional<int> size = launcher_number("TUTTI_SIZE");
-  if (rank.has_value() != size.has_value()) usage("the environment has only one of TUTTI_RANK and TUTTI_SIZE; a launcher sets both");
-  if (size) {
-    if (*size < 1 || *rank >= *size) usage("TUTTI_RANK=" + std::to_string(*rank) + " is no rank of TUTTI_SIZE=" + std::to_string(*size));
+  std::string why;
+  const std::optional<Launched> launched = launched_as(why);
+  if (!why.empty()) usage(why);
+  if (launched) {
     if (raw.threads) usage("--threads cannot be used under a launcher: each of its processes is one rank");
-    if (raw.ranks != 0 && raw.ranks != *size) {
-      usage("-n " + std::to_string(raw.ranks) + " disagrees with the launcher, which started " + std::to_string(*size) + " ranks");
+    if (raw.ranks != 0 && raw.ranks != launched->ranks) {
+      usage("-n " + std::to_string(raw.ranks) + " disagrees with the launcher, which started " + std::to_string(launched->ranks) +
+            " ranks");
     }
     options.launch = Launch::kLauncher;
-    options.ranks = *size;
+    options.rank = launched->rank;
+    options.ranks = launched->ranks;
   } else {
     options.launch = raw.threads ? Launch::kThreads : Launch::kFork;
     options.ranks = raw.ranks != 0 ? raw.ranks : static_cast<int>(allowed_cpus().size());
@@ -170,8 +160,9 @@ std::vector<Shape> Options::shapes() const {
 
 std::variant<Options, int> parse_options(int argc, char** argv) {
   // All ranks of a launcher parse the same words; one of them is enough to complain.
-  const char* rank = std::getenv("TUTTI_RANK");
-  const bool speaks = rank == nullptr || std::string_view(rank) == "0";
+  std::string ignored;  // said by resolve_ranks()
+  const std::optional<Launched> launched = launched_as(ignored);
+  const bool speaks = !launched || launched->rank == 0;
   CLI::App app("Measures a collective of Tutti between ranks", "tutti-perf");
   app.set_version_flag("--version",
                        "tutti-perf " + std::to_string(TUTTI_MAJOR) + "." + std::to_string(TUTTI_MINOR) + "." + std::to_string(TUTTI_PATCH));

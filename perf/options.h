@@ -21,6 +21,7 @@ struct Options {
   const RedOp* op = nullptr;  // no_reduction() where the collective does not reduce
   Launch launch = Launch::kFork;
   Pin pin = Pin::kAuto;
+  int rank = 0;  // of a launcher's job
   int ranks = 0;
   int root = -1;  // -1: rotates from iteration to iteration, or the collective has none
   size_t min_bytes = 0;

@@ -158,7 +158,7 @@ int run_threads(const Options& options, const RankMain& rank_main) {
 }
 
 int run_launched(const Options& options, const RankMain& rank_main) {
-  Membership membership{.from_env = true, .rank = std::atoi(std::getenv("TUTTI_RANK")), .ranks = options.ranks};  // checked by the options
+  Membership membership{.from_env = true, .rank = options.rank, .ranks = options.ranks};
   membership.cpu = pin_rank(options.pin, membership.rank, options.ranks, allowed_cpus());
   return rank_main(membership);
 }

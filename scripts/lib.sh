@@ -4,23 +4,23 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 kPackages=(build-essential cmake ninja-build pkg-config ccache libhwloc-dev libhwy-dev nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev)
-
-# What only the tests need.
-kTestPackages=(doxygen)
+# What only the tests need: launchers that they start programs with, and doxygen. Without them those tests are left out, and say so.
+kTestPackages=(openmpi-bin mpich doxygen)
 
 say() { printf '== %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 is_installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed* ]]; }
 
-# install_packages PACKAGE...: installs what is missing; touches neither apt nor the network where nothing is.
+# Installs what is missing of kPackages and of the packages given; touches neither apt nor the network where nothing is.
 install_packages() {
+  local wanted=("${kPackages[@]}" "$@")
   if ! command -v apt-get >/dev/null; then
-    say "This system has no apt; Tutti needs what Debian calls: $*"
+    say "This system has no apt; Tutti needs what Debian calls: ${wanted[*]}"
     return
   fi
   local package missing=() sudo=()
-  for package in "$@"; do
+  for package in "${wanted[@]}"; do
     is_installed "$package" || missing+=("$package")
   done
   ((${#missing[@]})) || return 0

@@ -166,8 +166,9 @@ TUTTI_API tuttiResult_t tuttiCommInitRankConfig(tuttiComm_t* comm, int nranks, t
  * host ranks. Use each handle from a thread of its own, or drive several from one thread inside a group. */
 TUTTI_API tuttiResult_t tuttiCommInitAll(tuttiComm_t* comms, int ndev, const int* devlist);
 
-/** Joins the job that a launcher started this process in (tutti-run). `config` may be NULL. Without a launcher: a communicator of one rank.
- * Every rank calls it the same number of times. */
+/** Joins the job that a launcher started this process in: tutti-run, mpirun of Open MPI or MPICH, srun or torchrun, found by their
+ * environment (docs/launchers.md; TUTTI_LAUNCHER forces one). `config` may be NULL. Without a launcher: a communicator of one rank. All ranks
+ * call it equally often, each time for a new communicator of the whole job. Blocks until all have come, within the init timeout. */
 TUTTI_API tuttiResult_t tuttiCommInitFromEnv(tuttiComm_t* comm, const tuttiConfig_t* config);
 
 #define TUTTI_SPLIT_NOCOLOR (-1) /**< The color of a rank that comes into no new communicator. */

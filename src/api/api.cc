@@ -6,8 +6,8 @@
 
 #include "api/group.h"
 #include "api/handle.h"
-#include "comm/environment.h"
 #include "comm/split.h"
+#include "launch/find_job.h"
 
 using namespace tutti;
 
@@ -92,18 +92,16 @@ Status init_all(tuttiComm_t* comms, int ndev, const int* devlist) {
 Status init_from_env(tuttiComm_t* comm, const tuttiConfig_t* given) {
   if (comm == nullptr) return bad_argument("comm is NULL: give the address of a tuttiComm_t");
   *comm = nullptr;
-  const Result<LaunchedAs> as = read_launch_environment();
-  if (!as.ok()) return as.status();
   const Result<Config> config = effective_config(given);
   if (!config.ok()) return config.status();
-  const Result<RendezvousId> id = as.value().launched ? decode_id(as.value().id) : open_rendezvous();
-  if (!id.ok()) return id.status();
+  const Result<Place> place = find_job(config.value());
+  if (!place.ok()) return place.status();
   static std::atomic<uint32_t> calls{0};  // relaxed: only numbers
-  const Joining joining = {.rank = as.value().rank,
-                           .nranks = as.value().nranks,
+  const Joining joining = {.rank = place.value().rank,
+                           .nranks = place.value().nranks,
                            .meeting = calls.fetch_add(1, std::memory_order_relaxed) + 1,
                            .timeout_s = config.value().init_timeout_s};
-  return make_or_queue(comm, id.value(), joining, config.value());
+  return make_or_queue(comm, place.value().id, joining, config.value());
 }
 
 Status split(Communicator& parent, int color, int key, tuttiComm_t* newcomm, const tuttiConfig_t* given) {

@@ -105,6 +105,14 @@ const Row kRows[] = {
      [](Config& c, std::string_view n, std::string_view v) { return set_number(n, v, 0, c.device_wait_s); }},
     {{"TUTTI_EXPLAIN", "0", "1: rank 0 logs every plan when it is first chosen"},
      [](Config& c, std::string_view n, std::string_view v) { return set_flag(n, v, c.explain); }},
+    {{"TUTTI_LAUNCHER", "", "who started the job: tutti, rendezvous, torchrun, pmix, pmi1, pmi2, or none; default: found out"},
+     [](Config& c, std::string_view, std::string_view v) { return c.launcher = v, Status(); }},
+    {{"TUTTI_RENDEZVOUS", "", "host:port of rank 0, where ranks meet without a launcher's private exchange (the same on all ranks)"},
+     [](Config& c, std::string_view, std::string_view v) { return c.rendezvous = v, Status(); }},
+    {{"TUTTI_PORT", "", "under torchrun, rank 0 listens at this port of MASTER_ADDR; default: MASTER_PORT + 1"},
+     [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 1, 65535, c.port); }},
+    {{"TUTTI_SECRET", "", "what the key is made of where ranks meet by address: any string, or @FILE (the same on all ranks)", true},
+     [](Config& c, std::string_view, std::string_view v) { return c.secret = v, Status(); }},
 };
 
 const Row* find_row(std::string_view name) {

@@ -33,6 +33,10 @@ struct Config {
   uint64_t lanes = 1;  // operations of a communicator that may be in flight at once, on streams
   uint64_t stream_bytes = 8 << 20;  // outputs of this size and more bypass the caches
   bool explain = false;
+  std::string launcher;    // empty: the first that is there
+  std::string rendezvous;  // host:port where ranks meet; empty: the launcher's exchange
+  uint64_t port = 0;       // for torchrun; 0: MASTER_PORT + 1
+  std::string secret;      // or @file
 };
 
 // What `tutti-topo env` lists.
@@ -40,6 +44,7 @@ struct ConfigVariable {
   const char* name;
   const char* fallback;  // the default as one would write it
   const char* meaning;
+  bool secret = false;  // its value is not for showing
 };
 
 std::span<const ConfigVariable> config_variables();

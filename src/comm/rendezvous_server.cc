@@ -288,4 +288,47 @@ Result<RendezvousId> open_rendezvous() {
   return id;
 }
 
+Result<RendezvousId> open_rendezvous_at(const RendezvousId& at) {
+  Result<ControlLoop*> loop = ControlLoop::instance();
+  if (!loop.ok()) return loop.status();
+  in6_addr wanted;
+  std::memcpy(&wanted, at.address.data(), sizeof wanted);
+  const bool any = IN6_IS_ADDR_UNSPECIFIED(&wanted);
+  sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(at.port), .sin6_addr = wanted};
+  sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(at.port)};  // INADDR_ANY
+  std::memcpy(&v4.sin_addr, at.address.data() + 12, 4);
+  Fd fd;
+  bool is_v6 = !IN6_IS_ADDR_V4MAPPED(&wanted);
+  if (is_v6) fd.reset(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd && (any || !is_v6)) {  // also where IPv6 is switched off
+    fd.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    is_v6 = false;
+  }
+  if (!fd) return system_error("create a socket", errno);
+  const int on = 1, off = 0;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // connections of an earlier job linger
+  if (is_v6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  const int bound = is_v6 ? bind(fd.get(), reinterpret_cast<const sockaddr*>(&v6), sizeof v6)
+                          : bind(fd.get(), reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+  if (bound != 0 || listen(fd.get(), SOMAXCONN) != 0) {
+    const int error = errno;
+    const Status why = system_error("listen on port " + std::to_string(at.port), error);
+    const bool theirs = error == EADDRINUSE || error == EACCES || error == EADDRNOTAVAIL;
+    return theirs ? Status(Code::kInvalidUsage, why.message()) : why;
+  }
+  // As open_rendezvous()'s.
+  auto* const listener = new Listener(**loop, std::move(fd), at.key);
+  if (Status status = listener->start(); !status.ok()) {
+    delete listener;
+    return status;
+  }
+  RendezvousId id = at;
+  if (any) {
+    const in_addr_t loopback = htonl(INADDR_LOOPBACK);
+    id.address[10] = id.address[11] = std::byte{0xff};  // ::ffff:127.0.0.1
+    std::memcpy(id.address.data() + 12, &loopback, sizeof loopback);
+  }
+  return id;
+}
+
 }  // namespace tutti

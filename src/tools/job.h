@@ -6,6 +6,10 @@
 // Signals (INT, TERM, HUP, USR1, USR2, and TSTP with CONT) are handed on to every rank's process group; what becomes of the job then is
 // the ranks' choice. SIGKILL and SIGQUIT end tutti-run at once, and the kernel ends the ranks with it.
 //
+// Ranks of other hosts are children of an agent there (agent.h), which is reached through a remote shell, a child of ours. It starts its
+// ranks, hands signals on, and tells which rank failed; what is to be done about that is decided here. An agent whose tutti-run has gone
+// (its standard input ends) ends its ranks by itself, as the kernel does for local ones.
+//
 // Invariant: no child stays unreaped, and whoever leaves run() early has ended the ranks.
 // Threading: the main thread only, with the signals of handled_signals() blocked in every thread of the process.
 #pragma once
@@ -18,6 +22,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "tools/agent.h"
 #include "tools/launch.h"
 #include "tools/prefix_output.h"
 
@@ -27,6 +32,16 @@ struct JobOptions {
   bool keep_going = false;
   bool prefix_output = false;
   double grace_s = 10;
+  Fd orders;  // of an agent: where its signals come from
+};
+
+// The ranks of another host.
+struct RemotePart {
+  std::string host;
+  int first = 0;
+  int count = 0;
+  std::vector<std::string> command;  // that starts the agent
+  std::string order;                 // what it is told
 };
 
 // What to block before the first thread starts. A signal that tutti-run was started to ignore (nohup) stays ignored.
@@ -34,7 +49,9 @@ sigset_t handled_signals();
 
 class Job {
  public:
-  Job(LaunchPlan plan, JobOptions options) : plan_(std::move(plan)), options_(options) {}
+  // plan.count may be 0: no rank on this host.
+  Job(LaunchPlan plan, JobOptions options, std::vector<RemotePart> remote = {})
+      : plan_(std::move(plan)), options_(std::move(options)), remote_(std::move(remote)), is_agent_(options_.orders) {}
 
   // Runs the job and returns tutti-run's exit status: 0, or the first failure's (128 + signal for a signal), or 1 when a rank could not be
   // started. Blocks until the job is over.
@@ -50,15 +67,36 @@ class Job {
     bool group_left = false;  // it has ended, and something that it started has not
   };
 
+  // A remote shell; its agent's ranks are running() as long as it is.
+  struct Agent {
+    pid_t pid = 0;
+    std::string host;
+    int first = 0;
+    int count = 0;
+    Fd control;
+    std::string unsent;  // for control: the order, and signals that came before it was taken
+    bool running = true;
+    bool started = false;  // all of its ranks are
+    bool done = false;     // all of them have ended
+  };
+
   Status start();
+  Status start_remote(const RemotePart& part);
   void step();
   void settle();
   void wait_at_most(double seconds);
   void read_signals();
   void hand_on(int signal_number);
   void reap();
-  void ended(int rank, int wait_status);
-  void failed(int rank, int wait_status);
+  void ended(size_t index, int wait_status);
+  void agent_ended(Agent& agent, int wait_status);
+  void failed(int rank, const std::string& where, int wait_status);
+  void cannot_go_on(const std::string& why);
+  bool take_line(size_t agent, std::string& line);
+  void tell(Agent& agent, const std::string& message);
+  void flush(Agent& agent);
+  void notify(const Notice& notice) const;
+  void read_orders();
   void act_on_deadline();
   void end_ranks(Phase phase);
   void signal_groups(int signal_number);
@@ -70,8 +108,12 @@ class Job {
 
   LaunchPlan plan_;
   JobOptions options_;
+  std::vector<RemotePart> remote_;
+  bool is_agent_;
   Fd signals_;
-  std::vector<Rank> ranks_;
+  std::vector<Rank> ranks_;  // of this host, plan_.first being the first
+  std::vector<Agent> agents_;
+  std::string orders_;  // read, and not a line yet
   PrefixOutput output_;
   Phase phase_ = Phase::kRunning;
   std::optional<Clock::time_point> deadline_;

@@ -66,20 +66,32 @@ std::string core_of(int pu) {
   return std::to_string(pu);
 }
 
-// This process's environment with the rank's own variables in place of any that it holds.
+// Variables by which a program would take itself for a rank of a launcher outside tutti-run, or that force one.
+bool names_another_launcher(std::string_view variable) {
+  constexpr std::string_view kNames[] = {"PMI_FD=",    "PMI_PORT=",       "PMI_ID=",  "PMI_RANK=",       "PMI_SIZE=",
+                                         "PMIX_RANK=", "PMIX_NAMESPACE=", "PMIX_ID=", "TUTTI_LAUNCHER=", "TUTTI_RENDEZVOUS="};
+  constexpr std::string_view kPrefixes[] = {"PMIX_SERVER_URI", "OMPI_COMM_WORLD_"};
+  const auto begins = [&](std::string_view with) { return variable.starts_with(with); };
+  return std::any_of(std::begin(kNames), std::end(kNames), begins) || std::any_of(std::begin(kPrefixes), std::end(kPrefixes), begins);
+}
+
+// This process's environment with the rank's own variables in place of any that it holds, and no other launcher's.
 std::vector<std::string> rank_environment(const LaunchPlan& plan, int rank) {
   const std::string number = std::to_string(rank);
   const std::string size = std::to_string(plan.ranks);
+  const std::string local_rank = std::to_string(rank - plan.first);
+  const std::string local_size = std::to_string(plan.count);
   const std::pair<std::string, std::string> own[] = {{"TUTTI_RANK=", number},
                                                      {"TUTTI_SIZE=", size},
-                                                     {"TUTTI_LOCAL_RANK=", number},
-                                                     {"TUTTI_LOCAL_SIZE=", size},
+                                                     {"TUTTI_LOCAL_RANK=", local_rank},
+                                                     {"TUTTI_LOCAL_SIZE=", local_size},
                                                      {"TUTTI_UNIQUE_ID=", plan.unique_id_hex}};
   std::vector<std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
-    if (std::none_of(std::begin(own), std::end(own),
-                     [&](const auto& variable) { return text.substr(0, variable.first.size()) == variable.first; })) {
+    if (!names_another_launcher(text) && std::none_of(std::begin(own), std::end(own), [&](const auto& variable) {
+          return text.substr(0, variable.first.size()) == variable.first;
+        })) {
       result.emplace_back(text);
     }
   }
@@ -99,15 +111,15 @@ struct Child {
   const char* program;
   char* const* arguments;
   char* const* environment;
-  const cpu_set_t* pus;  // null: not bound
-  size_t pus_bytes;
-  bool must_bind;
-  const sigset_t* signal_mask;
-  pid_t parent;
-  int in;   // -1: inherited
-  int out;  // -1: inherited
-  int err;
-  int report;  // closed by a successful exec
+  const cpu_set_t* pus = nullptr;  // null: not bound
+  size_t pus_bytes = 0;
+  bool must_bind = false;
+  const sigset_t* signal_mask = nullptr;
+  pid_t parent = 0;
+  int in = -1;   // -1: inherited
+  int out = -1;  // -1: inherited
+  int err = -1;
+  int report = -1;  // closed by a successful exec
 };
 
 // What a child says when it cannot become its program.
@@ -145,8 +157,9 @@ Status start_error(const LaunchPlan& plan, int rank, const Failure& failure) {
   const std::string who = "cannot start rank " + std::to_string(rank) + ": ";
   switch (failure.step) {
     case Failure::Step::kBind:
-      return {Code::kSystem,
-              who + "binding it to PU " + std::to_string(plan.pus[rank % plan.pus.size()]) + " failed: " + reason + "; try --pin no"};
+      return {Code::kSystem, who + "binding it to PU " +
+                                 std::to_string(plan.pus[static_cast<size_t>(rank - plan.first) % plan.pus.size()]) + " failed: " + reason +
+                                 "; try --pin no"};
     case Failure::Step::kRedirect: return {Code::kSystem, who + "redirecting its input and output failed: " + reason};
     case Failure::Step::kExec: break;
   }
@@ -174,10 +187,26 @@ bool read_failure(int fd, Failure& failure) {
   return got == static_cast<ssize_t>(sizeof failure);
 }
 
+// Forks, and waits until the child has become its program. Errors: kSystem (a pipe, or the fork itself, failed). 0: `failure` says why the
+// child could not; it is gone.
+Result<pid_t> start(Child child, Failure& failure) {
+  Fd report_read, report_write;
+  if (Status status = make_pipe(report_read, report_write); !status.ok()) return status;
+  child.report = report_write.get();
+  const pid_t pid = fork();
+  if (pid == 0) become_program(child);
+  if (pid < 0) return Status(Code::kSystem, std::string("fork failed: ") + std::strerror(errno));
+  setpgid(pid, pid);  // both sides do it: whoever comes first, the group exists from here on
+  report_write.reset();
+  if (!read_failure(report_read.get(), failure)) return pid;
+  waitpid(pid, nullptr, 0);
+  return pid_t{0};
+}
+
 // Rank 0 keeps tutti-run's standard input unless that is a terminal, which stops background groups that read from it. The others get
 // /dev/null: they would compete for its bytes.
-Fd rank_input(int rank) {
-  if (rank == 0 && isatty(STDIN_FILENO) == 0) return Fd();
+Fd rank_input(const LaunchPlan& plan, int rank) {
+  if (rank == 0 && plan.input && isatty(STDIN_FILENO) == 0) return Fd();
   return Fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
@@ -219,40 +248,62 @@ Result<pid_t> start_rank(const LaunchPlan& plan, int rank, RankPipes* pipes) {
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(environment);
   const bool bind = !plan.pus.empty();
-  const int pu = bind ? plan.pus[static_cast<size_t>(rank) % plan.pus.size()] : 0;
+  const int pu = bind ? plan.pus[static_cast<size_t>(rank - plan.first) % plan.pus.size()] : 0;
   PuSet pus(static_cast<size_t>(pu) + 1);
   if (bind) CPU_SET_S(static_cast<size_t>(pu), pus.size_bytes(), pus.get());
 
-  const Fd in = rank_input(rank);
-  Fd report_read, report_write, out_write, err_write;
-  if (Status status = make_pipe(report_read, report_write); !status.ok()) return status;
+  const Fd in = rank_input(plan, rank);
+  Fd out_write, err_write;
   if (pipes != nullptr) {
     if (Status status = make_pipe(pipes->out, out_write); !status.ok()) return status;
     if (Status status = make_pipe(pipes->err, err_write); !status.ok()) return status;
   }
-  const Child child{plan.program.c_str(),
-                    argv.data(),
-                    envp.data(),
-                    bind ? pus.get() : nullptr,
-                    pus.size_bytes(),
-                    plan.must_bind,
-                    &plan.signal_mask,
-                    getpid(),
-                    in.get(),
-                    out_write.get(),
-                    err_write.get(),
-                    report_write.get()};
-  const pid_t pid = fork();
-  if (pid == 0) become_program(child);
-  if (pid < 0) return Status(Code::kSystem, "cannot start rank " + std::to_string(rank) + ": fork failed: " + std::strerror(errno));
-  setpgid(pid, pid);  // both sides do it: whoever comes first, the group exists from here on
-  report_write.reset();
   Failure failure{};
-  if (read_failure(report_read.get(), failure)) {
-    waitpid(pid, nullptr, 0);
-    return start_error(plan, rank, failure);
-  }
+  const Result<pid_t> pid = start({.program = plan.program.c_str(),
+                                   .arguments = argv.data(),
+                                   .environment = envp.data(),
+                                   .pus = bind ? pus.get() : nullptr,
+                                   .pus_bytes = pus.size_bytes(),
+                                   .must_bind = plan.must_bind,
+                                   .signal_mask = &plan.signal_mask,
+                                   .parent = getpid(),
+                                   .in = in.get(),
+                                   .out = out_write.get(),
+                                   .err = err_write.get()},
+                                  failure);
+  if (!pid.ok()) return Status(Code::kSystem, "cannot start rank " + std::to_string(rank) + ": " + pid.status().message());
+  if (pid.value() == 0) return start_error(plan, rank, failure);
   return pid;
+}
+
+Result<RemoteShell> start_remote_shell(std::vector<std::string> command, const sigset_t& signal_mask, bool capture_out) {
+  Result<std::string> program = find_program(command.front());
+  if (!program.ok()) return program.status();
+  RemoteShell shell;
+  Fd in_read, out_write, err_write;
+  if (Status status = make_pipe(in_read, shell.control); !status.ok()) return status;
+  if (Status status = make_pipe(shell.err, err_write); !status.ok()) return status;
+  if (capture_out) {
+    if (Status status = make_pipe(shell.out, out_write); !status.ok()) return status;
+  }
+  for (const int fd : {shell.control.get(), shell.err.get(), shell.out.get()}) {
+    if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) != 0) return pipe_error();
+  }
+  const std::vector<char*> argv = pointers(command);
+  Failure failure{};
+  const Result<pid_t> pid = start({.program = program->c_str(),
+                                   .arguments = argv.data(),
+                                   .environment = environ,
+                                   .signal_mask = &signal_mask,
+                                   .parent = getpid(),
+                                   .in = in_read.get(),
+                                   .out = out_write.get(),
+                                   .err = err_write.get()},
+                                  failure);
+  if (!pid.ok()) return pid.status();
+  if (pid.value() == 0) return Status(Code::kSystem, "cannot start " + *program + ": " + std::strerror(failure.error));
+  shell.pid = pid.value();
+  return shell;
 }
 
 }  // namespace tutti::run

@@ -26,9 +26,12 @@ std::vector<int> pinning_order();
 struct LaunchPlan {
   std::string program;                 // from find_program()
   std::vector<std::string> arguments;  // argv, [0] included
-  int ranks = 1;
+  int ranks = 1;                       // of the job
+  int first = 0;                       // on this host: first .. first + count - 1
+  int count = 1;
+  bool input = true;  // rank 0 reads tutti-run's standard input
   std::string unique_id_hex;
-  std::vector<int> pus;    // rank r is bound to pus[r % size]; empty: nobody is bound
+  std::vector<int> pus;    // the k-th rank here is bound to pus[k % size]; empty: nobody is bound
   bool must_bind = false;  // a rank that cannot be bound fails to start
   sigset_t signal_mask{};  // the ranks'
 };
@@ -42,5 +45,17 @@ struct RankPipes {
 // Starts `rank` as a direct child and as the leader of its own process group, and returns once it runs the program. The kernel kills it
 // when this process dies (its own children it does not). `pipes` may be null. Errors: kSystem, a sentence that names the program.
 Result<pid_t> start_rank(const LaunchPlan& plan, int rank, RankPipes* pipes);
+
+// A remote shell with its pipes: what it writes to standard error never blocks us, nor does what we write into `control`.
+struct RemoteShell {
+  pid_t pid = 0;
+  Fd control;  // its standard input
+  Fd out;      // only where asked for
+  Fd err;
+};
+
+// Starts `command`, [0] searched in PATH, as start_rank() starts ranks, with tutti-run's own environment. Errors: kSystem,
+// kInvalidArgument.
+Result<RemoteShell> start_remote_shell(std::vector<std::string> command, const sigset_t& signal_mask, bool capture_out);
 
 }  // namespace tutti::run

@@ -21,7 +21,18 @@ PrefixOutput::PrefixOutput() : sinks_{{STDOUT_FILENO, {}}, {STDERR_FILENO, {}}} 
 void PrefixOutput::add(int rank, Fd pipe, int target) {
   std::string tag = "[";
   tag.append(std::to_string(rank)).append("] ");
-  sources_.push_back({std::move(tag), std::move(pipe), target == STDOUT_FILENO ? size_t{0} : size_t{1}, {}});
+  sources_.push_back({std::move(tag), std::move(pipe), target == STDOUT_FILENO ? size_t{0} : size_t{1}, {}, {}});
+}
+
+void PrefixOutput::add_remote(Fd pipe, int target, Filter filter) {
+  sources_.push_back({{}, std::move(pipe), target == STDOUT_FILENO ? size_t{0} : size_t{1}, {}, std::move(filter)});
+}
+
+void PrefixOutput::drain_remote() {
+  for (Source& source : sources_) {
+    while (source.filter && source.pipe && read_from(source)) {
+    }
+  }
 }
 
 void PrefixOutput::say(const std::string& message) {
@@ -59,28 +70,36 @@ void PrefixOutput::close_pipes() {
   for (Source& source : sources_) finish(source);
 }
 
-void PrefixOutput::read_from(Source& source) {
+// False: there is nothing more for now.
+bool PrefixOutput::read_from(Source& source) {
   char buffer[kReadBytes];
   const ssize_t got = read(source.pipe.get(), buffer, sizeof buffer);
-  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return errno == EINTR;
   if (got <= 0) {
     finish(source);
-  } else {
-    take_lines(source, {buffer, static_cast<size_t>(got)});
+    return false;
   }
+  take_lines(source, {buffer, static_cast<size_t>(got)});
+  return true;
 }
 
 void PrefixOutput::take_lines(Source& source, std::string_view bytes) {
-  std::string& queue = sinks_[source.sink].queue;
   for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
-    queue.append(source.tag).append(source.partial).append(bytes.substr(0, end + 1));
+    source.partial.append(bytes.substr(0, end));
+    take_line(source, std::move(source.partial));
     source.partial.clear();
   }
   source.partial.append(bytes);
   if (source.partial.size() >= kLineBytes) {
-    queue.append(source.tag).append(source.partial).append("\n");
+    take_line(source, std::move(source.partial));
     source.partial.clear();
   }
+}
+
+// Without its end.
+void PrefixOutput::take_line(Source& source, std::string line) {
+  if (source.filter && !source.filter(line)) return;
+  if (!sinks_[source.sink].broken) sinks_[source.sink].queue.append(source.tag).append(line).append("\n");
 }
 
 void PrefixOutput::finish(Source& source) {
@@ -105,7 +124,7 @@ void PrefixOutput::write_to(Sink& sink) {
   sink.queue.clear();
   sink.sent = 0;
   for (Source& source : sources_) {
-    if (&sinks_[source.sink] == &sink) finish(source);
+    if (&sinks_[source.sink] == &sink && !source.filter) finish(source);  // a filter wants its lines in any case
   }
 }
 

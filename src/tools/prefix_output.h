@@ -7,6 +7,7 @@
 
 #include <poll.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,13 @@ class PrefixOutput {
 
   // Takes over a rank's pipe. `target` is STDOUT_FILENO or STDERR_FILENO.
   void add(int rank, Fd pipe, int target);
+
+  // A remote host's pipe, whose lines come as they are to be shown. `filter` gets every line and takes out of it what is not for the
+  // reader; it returns whether any of it is. The pipe is non-blocking.
+  using Filter = std::function<bool(std::string& line)>;
+  void add_remote(Fd pipe, int target, Filter filter);
+  // Reads what the remote hosts' pipes hold by now.
+  void drain_remote();
 
   // A line of tutti-run's own, without its end, for stderr.
   void say(const std::string& message);
@@ -42,6 +50,7 @@ class PrefixOutput {
     Fd pipe;
     size_t sink;
     std::string partial;  // a line without its end yet
+    Filter filter;
   };
   struct Sink {
     int fd;
@@ -50,9 +59,10 @@ class PrefixOutput {
     bool broken = false;  // nobody reads it any more
   };
 
-  void read_from(Source& source);
+  bool read_from(Source& source);
   void write_to(Sink& sink);
   void take_lines(Source& source, std::string_view bytes);
+  void take_line(Source& source, std::string line);
   void finish(Source& source);
 
   std::vector<Source> sources_;

@@ -65,7 +65,8 @@ int show_environment() {
   for (const tutti::ConfigVariable& variable : tutti::config_variables()) {
     const char* const value = std::getenv(variable.name);
     const bool set = value != nullptr && *value != '\0';
-    out += std::string("\n") + (set ? "* " : "  ") + variable.name + "=" + (set ? value : variable.fallback) + "\n";
+    const char* const given = variable.secret ? "(set; not shown)" : value;
+    out += std::string("\n") + (set ? "* " : "  ") + variable.name + "=" + (set ? given : variable.fallback) + "\n";
     if (set) out += "    default: " + shown(variable.fallback) + "\n";
     out += wrapped(variable.meaning, 4);
   }

@@ -41,6 +41,10 @@ const std::vector<Case>& cases() {
        "from 0 to 46116"},
       {"TUTTI_DEVICE_WAIT", {"0", "5", "0.5"}, {"", "-1", "long"}, "a number from 0 to 1000000000"},
       {"TUTTI_EXPLAIN", {"0", "1"}, {"", "2", "yes", "true"}, "0 or 1"},
+      {"TUTTI_LAUNCHER", {"", "pmix", "none"}, {}, ""},
+      {"TUTTI_RENDEZVOUS", {"", "host:4711"}, {}, ""},
+      {"TUTTI_PORT", {"1", "65535"}, {"", "0", "65536", "-1", "x"}, "a whole number from 1 to 65535"},
+      {"TUTTI_SECRET", {"", "word", "@/a/file"}, {}, ""},
   };
   return kCases;
 }

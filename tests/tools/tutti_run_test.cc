@@ -86,6 +86,17 @@ TEST(TuttiRun, EveryRankGetsItsEnvironment) {
   EXPECT_EQ(ids.size(), 1U);
 }
 
+// A rank of tutti-run inside mpirun must not take itself for one of mpirun's, nor be told to.
+TEST(TuttiRun, LaunchersAroundItAreHiddenFromRanks) {
+  const std::vector<std::string> outer = {
+      "PMI_FD=5",         "PMI_PORT=h:1",           "PMI_ID=0",           "PMI_RANK=0",          "PMI_SIZE=1",          "PMIX_RANK=0",
+      "PMIX_NAMESPACE=n", "OMPI_COMM_WORLD_RANK=0", "PMIX_SERVER_URI2=u", "TUTTI_LAUNCHER=pmix", "TUTTI_RENDEZVOUS=h:1"};
+  const Outcome outcome = run({TUTTI_RUN, "-n", "1", "--", "env"}, outer);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(count(outcome.out, "TUTTI_UNIQUE_ID="), 1U);
+  for (const std::string& variable : outer) EXPECT_EQ(count(outcome.out, variable), 0U) << variable;
+}
+
 TEST(TuttiRun, MissingCommandIsNamed) {
   for (const std::string name : {"no-such-program", "/no/such/program", "/etc"}) {
     const Outcome outcome = run({TUTTI_RUN, "-n", "2", "--", name});

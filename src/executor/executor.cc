@@ -10,7 +10,7 @@ void Executor::FreeDeleter::operator()(void* p) const {
 }
 
 Executor::Executor(const Device& device, Transport& transport, int lane, size_t stream_bytes)
-    : device_(device), transport_(transport), lane_(lane), stream_bytes_(stream_bytes) {}
+    : device_(device), transport_(transport), lane_(lane), stream_bytes_(stream_bytes), carried_((transport.abilities() & kAbilityMapped) == 0) {}
 
 Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol protocol, uint32_t slice_bytes, double timeout_s) {
   auto launch = std::make_unique<Launch>();
@@ -117,7 +117,10 @@ StepResult Executor::step() {
       }
     }
   }
-  if (unfinished_ == 0) return StepResult::kDone;
+  if (unfinished_ == 0) {
+    if (carried_) transport_.settle();
+    return StepResult::kDone;
+  }
   if (transport_.progress()) moved = true;
   return moved ? StepResult::kMoved : StepResult::kBlocked;
 }
@@ -141,7 +144,7 @@ Executor::Outcome Executor::run_one(const Step& step, const Cursor& at) {
   if (step.send != nullptr && !step.send->ready()) return Outcome::kBlocked;
   move_data(step, span);
   if (step.recv != nullptr) step.recv->release();
-  if (step.send != nullptr) step.send->post(span.signature);
+  if (step.send != nullptr) step.send->post(span.signature, static_cast<uint32_t>(span.elems * elem_bytes_));
   return Outcome::kRan;
 }
 

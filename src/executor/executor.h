@@ -84,6 +84,7 @@ class Executor {
   Transport& transport_;
   int lane_;
   size_t stream_bytes_;
+  bool carried_;  // slots do not arrive by themselves: the transport is told when an operation has posted its last
   Launch* launch_ = nullptr;
   const Operands* operands_ = nullptr;
   size_t elem_bytes_ = 0;

@@ -24,7 +24,8 @@ enum Ability : uint32_t {
   kAbilityInline = 1u << 1,  // offers Protocol::kInline
 };
 
-// What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init).
+// What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init). The capacities are the
+// communicator's, whatever the transport, since the slices of a program follow from them; the number of slots is the transport's own.
 struct FifoShapes {
   FifoShape inlined;
   FifoShape staged;
@@ -55,8 +56,8 @@ enum class PeerState : uint8_t {
   kDied,     // its process is gone without a word
 };
 
-// One rank's part. Threading: sender(), receiver(), progress(), peer_state() and farewell() from any thread; a FIFO end belongs to one at
-// a time.
+// One rank's part. Threading: sender(), receiver(), progress(), settle(), peer_state() and farewell() from any thread; a FIFO end belongs
+// to one at a time.
 class Transport {
  public:
   // Closes all; never blocks without bound. FIFO ends become invalid.
@@ -80,9 +81,14 @@ class Transport {
   virtual Result<FifoSender*> sender(const FifoKey& key, double timeout_s) = 0;
   virtual Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) = 0;
 
-  // Moves what waits on the far side of local slots. Never blocks. True if anything moved.
+  // Moves what waits on the far side of local slots, and credits. Never blocks. True if anything moved. Where slots are carried, a peer
+  // may stand without credit until this rank comes here again.
   virtual bool progress() { return false; }
 
+  // Whoever drove progress() may not come back for long: what was posted gets out without it. Never blocks. For no mapped transport.
+  virtual void settle() {}
+
+  // What is known by now; where slots are carried, progress() brings the news, in order with the data before it.
   virtual PeerState peer_state(int peer) const = 0;
 
   // Tells every connected peer, once, that this rank leaves (kLeft) or has failed (kAborted). Does not block.

@@ -75,6 +75,10 @@ class TestRank {
   }
 
   void barrier() { meeting.barrier(rank, nranks); }
+  // As an operation waits: what the peers need of the transport meanwhile, credits too, goes on.
+  void driving_barrier() {
+    meeting.barrier(rank, nranks, [this] { transport->progress(); });
+  }
 
   const int rank;
   const int nranks;

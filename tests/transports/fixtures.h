@@ -7,6 +7,7 @@
 
 #include "executor/transport.h"
 #include "transports/shm/shm_transport.h"
+#include "transports/tcp/tcp_transport.h"
 
 namespace tutti {
 
@@ -22,6 +23,9 @@ inline void PrintTo(const TransportFixture& fixture, std::ostream* out) {
 
 inline constexpr TransportFixture kTransportsUnderTest[] = {
     {"shm", make_shm_transport},
+    {"tcp", [](int rank, int nranks, const FifoShapes& shapes, const Key& key) {
+       return make_tcp_transport(rank, nranks, shapes, {.interfaces = "lo"}, key);
+     }},
 };
 
 }  // namespace tutti

@@ -97,9 +97,10 @@ const Row kRows[] = {
      [](Config& c, std::string_view n, std::string_view v) {
        return v == "1" || v == "2" || v == "4" ? set_integer(n, v, 1, 4, c.lanes) : refuse(n, v, "1, 2 or 4");
      }},
-    {{"TUTTI_SOCKET_IFNAME", "", "network interfaces to use: name prefixes separated by commas; ^ before them excludes, = takes whole names"},
+    {{"TUTTI_SOCKET_IFNAME", "",
+      "network interfaces to use: name prefixes separated by commas; ^ before them excludes, = takes whole names"},
      [](Config& c, std::string_view, std::string_view v) { return c.socket_ifname = v, Status(); }},
-    {{"TUTTI_TCP_SOCKETS", "2", "TCP connections of a pair of ranks, spread over channels and interfaces (the same on all ranks)"},
+    {{"TUTTI_TCP_SOCKETS", "2", "TCP connections of a pair of ranks, spread over channels and interfaces"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 1, 8, c.tcp_sockets); }},
     {{"TUTTI_TCP_BUFFER_BYTES", "0", "kernel buffer of a TCP connection, each way; 0 = the kernel's own tuning"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 0, 1 << 30, c.tcp_buffer_bytes); }},

@@ -24,6 +24,16 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key);
   if (!transport.ok()) return transport.status();
   transport_ = std::move(*transport);
+  if (Status status = Planner::check(config_.algorithm); !status.ok()) return status;
+
+  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
+  if (!membership.ok()) return membership.status();
+  membership_ = std::move(*membership);
+  std::vector<std::vector<std::byte>> addresses;
+  for (const Member& member : membership_.members) addresses.push_back(member.transport);
+  if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
+
+  // What the transports in use offer is known from here on, and the same on all ranks.
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm};
@@ -34,14 +44,8 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   for (int lane = 0; lane < lanes; ++lane) lanes_.push_back(std::make_unique<Lane>(*this, lane, lanes));
   point_to_point_ = std::make_unique<Lane>(*this, kPointToPointLane, 1);
 
-  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
-  if (!membership.ok()) return membership.status();
-  membership_ = std::move(*membership);
-  std::vector<std::vector<std::byte>> addresses;
-  for (const Member& member : membership_.members) addresses.push_back(member.transport);
-  if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
-
-  const double spin_us = config_.spin_us >= 0 ? config_.spin_us : nranks_ <= cores_of(membership_) ? kDefaultSpinUs : 0;
+  const bool may_spin = cores_suffice(membership_, membership_.members[static_cast<size_t>(rank_)].node);
+  const double spin_us = config_.spin_us >= 0 ? config_.spin_us : may_spin ? kDefaultSpinUs : 0;
   wait_policy_ = {.spin_us = spin_us, .yield_us = config_.yield_us};
   if (rank_ == 0) log_info("communicator of " + std::to_string(nranks_) + " ranks over " + transport_->name());
   return {};

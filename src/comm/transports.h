@@ -2,13 +2,18 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "base/config.h"
 #include "executor/transport.h"
 
 namespace tutti {
 
-// The first of config.transports that works here. Errors: kInvalidArgument (an unknown name), else the transport's own.
+// All of config.transports as one, which takes to each peer the first that reaches it (mixed_transport.h). Errors: kInvalidArgument (an
+// unknown name), else the transports' own.
 Result<std::unique_ptr<Transport>> make_transport(int rank, int nranks, const Config& config, const Key& key);
+
+// Whether one of a list of transports reaches ranks of other nodes.
+bool leads_between_nodes(std::string_view transports);
 
 }  // namespace tutti

@@ -10,7 +10,11 @@ void Executor::FreeDeleter::operator()(void* p) const {
 }
 
 Executor::Executor(const Device& device, Transport& transport, int lane, size_t stream_bytes)
-    : device_(device), transport_(transport), lane_(lane), stream_bytes_(stream_bytes), carried_((transport.abilities() & kAbilityMapped) == 0) {}
+    : device_(device),
+      transport_(transport),
+      lane_(lane),
+      stream_bytes_(stream_bytes),
+      carried_((transport.abilities() & kAbilityMapped) == 0) {}
 
 Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol protocol, uint32_t slice_bytes, double timeout_s) {
   auto launch = std::make_unique<Launch>();

@@ -3,13 +3,15 @@
 #include "algorithms/algorithm.h"
 
 namespace tutti {
+Status Planner::check(const std::string& forced) {
+  if (forced.empty() || find_algorithm(forced) != nullptr) return {};
+  std::string names;
+  for (const Algorithm* algorithm : algorithms()) names += std::string(names.empty() ? "" : ", ") + algorithm->name;
+  return {Code::kInvalidArgument, "there is no algorithm '" + forced + "' to force (TUTTI_ALGORITHM or the config): there are " + names};
+}
+
 Result<std::unique_ptr<Planner>> Planner::create(Graph graph, int rank, const PlannerLimits& limits) {
-  if (!limits.forced_algorithm.empty() && find_algorithm(limits.forced_algorithm) == nullptr) {
-    std::string names;
-    for (const Algorithm* algorithm : algorithms()) names += std::string(names.empty() ? "" : ", ") + algorithm->name;
-    return Status(Code::kInvalidArgument,
-                  "there is no algorithm '" + limits.forced_algorithm + "' to force (TUTTI_ALGORITHM or the config): there are " + names);
-  }
+  if (Status status = check(limits.forced_algorithm); !status.ok()) return status;
   return std::unique_ptr<Planner>(new Planner(std::move(graph), rank, limits));
 }
 

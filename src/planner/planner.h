@@ -35,7 +35,10 @@ struct PlannerLimits {
 
 class Planner {
  public:
-  // Errors: kInvalidArgument (the forced algorithm does not exist).
+  // Errors: kInvalidArgument (the forced algorithm does not exist; empty: none is forced).
+  static Status check(const std::string& forced_algorithm);
+
+  // Errors: those of check().
   static Result<std::unique_ptr<Planner>> create(Graph graph, int rank, const PlannerLimits& limits);
 
   // `bytes` of the request's block. The result lives as long as the planner. Errors: kInvalidUsage (the forced algorithm cannot do it).

@@ -23,9 +23,8 @@ inline void PrintTo(const TransportFixture& fixture, std::ostream* out) {
 
 inline constexpr TransportFixture kTransportsUnderTest[] = {
     {"shm", make_shm_transport},
-    {"tcp", [](int rank, int nranks, const FifoShapes& shapes, const Key& key) {
-       return make_tcp_transport(rank, nranks, shapes, {.interfaces = "lo"}, key);
-     }},
+    {"tcp", [](int rank, int nranks, const FifoShapes& shapes,
+               const Key& key) { return make_tcp_transport(rank, nranks, shapes, {.interfaces = "lo"}, key); }},
 };
 
 }  // namespace tutti

@@ -35,7 +35,8 @@ void MixedTransport::take_up(const std::vector<size_t>& used) {
   name_.clear();
   abilities_ = ~0u;
   for (const size_t i : used) {
-    name_ += (name_.empty() ? "" : "+") + std::string(parts_[i].transport->name());
+    if (!name_.empty()) name_ += '+';
+    name_ += parts_[i].transport->name();
     abilities_ &= parts_[i].transport->abilities();
   }
 }

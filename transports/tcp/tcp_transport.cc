@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #include "base/log.h"
@@ -24,6 +25,37 @@ constexpr int kMostEvents = 64;
 constexpr auto kWindUpBound = std::chrono::seconds(5);
 constexpr auto kWindUpBoundAborted = std::chrono::milliseconds(200);
 constexpr int kMostDrains = 10'000;
+
+// How a transport of this process fares, for peers in the same process that never had a connection to it: ranks as threads.
+using Presence = std::atomic<PeerState>;  // release by farewell(), acquire by who finds nobody listening
+
+class Presences {
+ public:
+  // shared_ptr: the owner and its peers use it, whoever ends last.
+  static std::shared_ptr<Presence> enter(const ListenerId& id) {
+    auto presence = std::make_shared<Presence>(PeerState::kAlive);
+    std::lock_guard lock(mutex());
+    std::erase_if(all(), [](const auto& each) { return each.second.expired(); });
+    all()[id] = presence;
+    return presence;
+  }
+  // nullptr: not of this process.
+  static std::shared_ptr<Presence> find(const ListenerId& id) {
+    std::lock_guard lock(mutex());
+    const auto found = all().find(id);
+    return found == all().end() ? nullptr : found->second.lock();
+  }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex instance;
+    return instance;
+  }
+  static std::map<ListenerId, std::weak_ptr<Presence>>& all() {
+    static std::map<ListenerId, std::weak_ptr<Presence>> instance;
+    return instance;
+  }
+};
 
 class TcpTransport final : public Transport {
  public:
@@ -56,6 +88,7 @@ class TcpTransport final : public Transport {
  private:
   struct Peer {
     Address address;
+    std::shared_ptr<Presence> presence;  // of a rank in this process
     // Release once it is known, acquire by a waiter, who then finds all that the peer had sent.
     std::atomic<PeerState> state{PeerState::kAlive};
     // Guarded by mutex_.
@@ -93,6 +126,7 @@ class TcpTransport final : public Transport {
   Key key_;
   Address address_;
   std::vector<std::byte> encoded_address_;
+  std::shared_ptr<Presence> presence_;
   std::vector<Peer> peers_;
   Fd epoll_;
   std::atomic<int> unsent_{0};  // connections with something queued. Relaxed: a hint; progress() comes by again
@@ -136,6 +170,7 @@ Status TcpTransport::open() {
   address_.port = listener_->port();
   address_.id = listener_->id();
   encoded_address_ = address_.encode();
+  presence_ = Presences::enter(address_.id);
   return {};
 }
 
@@ -167,6 +202,7 @@ Status TcpTransport::introduce(std::vector<std::vector<std::byte>> addresses) {
     if (bytes.empty()) continue;  // reached otherwise
     std::optional<Address> address = Address::decode(bytes);
     if (!address) return {Code::kInternal, "rank " + std::to_string(rank) + " sent a malformed TCP address"};
+    peer_of(rank).presence = Presences::find(address->id);
     peer_of(rank).address = std::move(*address);
   }
   return {};
@@ -232,7 +268,7 @@ std::optional<Result<Connection*>> TcpTransport::look_around(Peer& peer, int ind
   if (peer.by_index[index] != nullptr) return peer.by_index[index];
   if (peer.state.load(std::memory_order_acquire) != PeerState::kAlive) return nullptr;
   if (said_.load() != PeerState::kAlive) {
-    return Result<Connection*>(Status(Code::kAborted, "this rank has left the communicator, and connects to nobody any more"));
+    return Result<Connection*>(Status(Code::kAborted, "the communicator was aborted or finalized: this rank connects to nobody any more"));
   }
   mine = !peer.dialling[index] && peer.welcomed[index] == 0;
   if (mine) peer.dialling[index] = true;
@@ -273,7 +309,8 @@ Result<Connection*> TcpTransport::meet(int rank, int index, double timeout_s) {
       // Without a word it has died; a goodbye that it said is on another connection, and read first.
       if (dialled->outcome == DialResult::Outcome::kNobody) {
         progress();
-        publish(peer, PeerState::kDied);
+        const PeerState said = peer.presence ? peer.presence->load(std::memory_order_acquire) : PeerState::kAlive;
+        publish(peer, said != PeerState::kAlive ? said : PeerState::kDied);
         return nullptr;
       }
     }
@@ -367,6 +404,7 @@ void TcpTransport::lay_out_dead(Peer& peer, const Connection& connection) {
 void TcpTransport::farewell(PeerState state) {
   PeerState nothing = PeerState::kAlive;
   if (!said_.compare_exchange_strong(nothing, state)) return;
+  if (presence_) presence_->store(state, std::memory_order_release);
   for_each_connection([&](Connection& connection) { connection.say_farewell(state); });
 }
 

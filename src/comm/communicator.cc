@@ -36,7 +36,8 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   // What the transports in use offer is known from here on, and the same on all ranks.
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
-                                .forced_algorithm = config_.algorithm};
+                                .forced_algorithm = config_.algorithm,
+                                .carried = (transport_->abilities() & kAbilityMapped) == 0};
   Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_graph(nranks_), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);

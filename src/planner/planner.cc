@@ -26,7 +26,7 @@ const char* Planner::forced_for(const PlanRequest& request) const {
 }
 
 Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {
-  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, forced_for(request));
+  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, limits_.carried, forced_for(request));
   if (!ranges.ok()) return ranges.status();
   for (const RuledRange& range : *ranges) {
     if (bytes <= range.most_bytes) return range.choice;
@@ -40,7 +40,7 @@ Result<Planner::Table*> Planner::table_for(const PlanRequest& request) {
                        uint64_t{request.uneven} << 1 | uint64_t{request.rank_ordered};
   auto found = tables_.find(key);
   if (found == tables_.end()) {
-    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, forced_for(request));
+    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, limits_.carried, forced_for(request));
     if (!ranges.ok()) return ranges.status();
     found = tables_.emplace(key, Table{.request = request, .ranges = {}}).first;
     for (RuledRange& range : *ranges) found->second.ranges.push_back({{std::move(range)}});

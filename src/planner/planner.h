@@ -31,6 +31,7 @@ struct PlannedProgram {
 struct PlannerLimits {
   uint32_t inline_bytes = 0;  // payload of an inline slot; 0: no inline protocol
   std::string forced_algorithm;
+  bool carried = false;  // some ranks are joined by a network, not by memory
 };
 
 class Planner {

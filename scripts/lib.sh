@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-kPackages=(build-essential cmake ninja-build pkg-config ccache libhwloc-dev libhwy-dev nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev)
+kPackages=(build-essential cmake ninja-build pkg-config ccache libhwloc-dev libhwy-dev nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev iproute2)
 
 say() { printf '== %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -50,7 +50,8 @@ Result<std::vector<Interface>> all_interfaces() {
     all.push_back({.name = each->ifa_name,
                    .address = IpAddress::from_sockaddr(address),
                    .prefix_bits = bits_of(each->ifa_netmask),
-                   .loopback = (each->ifa_flags & IFF_LOOPBACK) != 0});
+                   .loopback = (each->ifa_flags & IFF_LOOPBACK) != 0,
+                   .running = (each->ifa_flags & IFF_RUNNING) != 0});
   }
   freeifaddrs(list);
   return all;
@@ -160,9 +161,9 @@ Result<std::vector<Interface>> choose_interfaces(std::span<const Interface> all,
                       " names no interface: give prefixes separated by commas, with ^ before them to exclude, = for "
                       "whole names");
   }
-  // Worse and worse: an outer interface, a bridge of this host, loopback. What was named is taken whatever it is.
+  // Worse and worse: an outer interface, a bridge of this host or one without a cable, loopback. What was named is taken whatever it is.
   const bool wished = !filter_text.empty() && !filter.exclude;
-  const auto rank_of = [&](const Interface& each) { return wished ? 0 : each.loopback ? 2 : is_inner(each.name) ? 1 : 0; };
+  const auto rank_of = [&](const Interface& each) { return wished ? 0 : each.loopback ? 2 : is_inner(each.name) || !each.running ? 1 : 0; };
   std::vector<Interface> chosen;
   for (const int rank : {0, 1, 2}) {
     for (const Interface& each : all) {

@@ -1,7 +1,6 @@
-// The host's network interfaces and which of them Tutti uses: those that are up, not loopback and no bridge of a container engine, unless
-// there is nothing else; or what TUTTI_SOCKET_IFNAME says, in NCCL's grammar: a list of name prefixes, `^` before it excludes, `=` before
-// it (after `^`) takes whole names.
-// Threading: any thread; nothing is kept.
+// The host's network interfaces and which of them Tutti uses: those that are up and plugged in, not loopback and no bridge of a container
+// engine, unless there is nothing else; or what TUTTI_SOCKET_IFNAME says, in NCCL's grammar: a list of name prefixes, `^` before it
+// excludes, `=` before it (after `^`) takes whole names. Threading: any thread; nothing is kept.
 #pragma once
 
 #include <sys/socket.h>
@@ -41,6 +40,7 @@ struct Interface {
   IpAddress address;
   int prefix_bits = 128;  // of 128
   bool loopback = false;
+  bool running = true;  // has a carrier
 };
 
 // TUTTI_SOCKET_IFNAME's value. Empty: no wish.

@@ -58,6 +58,14 @@ TEST(Interfaces, BridgesAndLoopbackOnlyWhereThereIsNothingBetter) {
   EXPECT_FALSE(choose_interfaces({}, "").ok());
 }
 
+TEST(Interfaces, WithoutACableOnlyWhereThereIsNothingBetter) {
+  std::vector<Interface> all = a_host();
+  all[3].running = all[2].running = false;
+  EXPECT_EQ(chosen(all, ""), (Names{"eth01 10.0.1.1", "ib0 192.168.0.1"}));
+  all.erase(all.begin() + 4, all.end());
+  EXPECT_EQ(chosen(all, "^docker"), (Names{"eth0 10.0.0.1", "eth0 fd00::1"}));
+}
+
 TEST(Interfaces, WhatIsNamedIsTakenWhateverItIs) {
   EXPECT_EQ(chosen(a_host(), "lo"), (Names{"lo 127.0.0.1"}));
   EXPECT_EQ(chosen(a_host(), "docker,ib"), (Names{"docker0 172.17.0.1", "ib0 192.168.0.1"}));

@@ -18,6 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Between looks for a connection that the peer makes, and between calls to one that hangs up.
+constexpr std::chrono::microseconds kLongestPause(2000), kLongestPauseHungUp(100'000);
 constexpr double kUnbounded_s = 3600;  // of making a connection, where the caller gives no bound
 // Up to so many connections are read one by one, a system call each; more are asked for by epoll first.
 constexpr size_t kReadOneByOne = 4;
@@ -293,6 +295,7 @@ Result<Connection*> TcpTransport::meet(int rank, int index, double timeout_s) {
   const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                            std::chrono::duration<double>(timeout_s > 0 ? std::min(timeout_s, 1e9) : kUnbounded_s));
   auto pause = std::chrono::microseconds(50);
+  auto longest_pause = kLongestPause;
   for (;;) {
     bool mine = false;
     if (auto found = look_around(peer, index, mine)) return *found;
@@ -313,13 +316,14 @@ Result<Connection*> TcpTransport::meet(int rank, int index, double timeout_s) {
         publish(peer, said != PeerState::kAlive ? said : PeerState::kDied);
         return nullptr;
       }
+      if (dialled->outcome == DialResult::Outcome::kHungUp) longest_pause = kLongestPauseHungUp;
     }
     if (Clock::now() > deadline) {
       return Status(Code::kTimeout, "rank " + std::to_string(rank) + " (" + peer.address.text() + ") made no TCP connection within " +
                                         std::to_string(timeout_s) + " s: its process is stopped or starved");
     }
     std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, std::chrono::microseconds(2000));
+    pause = std::min(2 * pause, longest_pause);
   }
 }
 

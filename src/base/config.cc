@@ -75,7 +75,7 @@ const Row kRows[] = {
      [](Config&, std::string_view n, std::string_view v) { return refuse(n, v, "it in the environment, not in the file"); }},
     {{"TUTTI_ALGORITHM", "", "force one algorithm by name (the same on all ranks)"},
      [](Config& c, std::string_view, std::string_view v) { return c.algorithm = v, Status(); }},
-    {{"TUTTI_TRANSPORTS", "shm", "transports that may be used, in order, separated by commas"},
+    {{"TUTTI_TRANSPORTS", "shm,tcp", "transports that may be used, in order, separated by commas"},
      [](Config& c, std::string_view, std::string_view v) { return c.transports = v, Status(); }},
     {{"TUTTI_NODE_ID", "", "ranks with equal ids share memory; default: boot id and network namespace"},
      [](Config& c, std::string_view, std::string_view v) { return c.node_id = v, Status(); }},
@@ -99,6 +99,13 @@ const Row kRows[] = {
      [](Config& c, std::string_view n, std::string_view v) {
        return v == "1" || v == "2" || v == "4" ? set_integer(n, v, 1, 4, c.lanes) : refuse(n, v, "1, 2 or 4");
      }},
+    {{"TUTTI_SOCKET_IFNAME", "",
+      "network interfaces to use: name prefixes separated by commas; ^ before them excludes, = takes whole names"},
+     [](Config& c, std::string_view, std::string_view v) { return c.socket_ifname = v, Status(); }},
+    {{"TUTTI_TCP_SOCKETS", "2", "TCP connections of a pair of ranks, spread over channels and interfaces"},
+     [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 1, 8, c.tcp_sockets); }},
+    {{"TUTTI_TCP_BUFFER_BYTES", "0", "kernel buffer of a TCP connection, each way; 0 = the kernel's own tuning"},
+     [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 0, 1 << 30, c.tcp_buffer_bytes); }},
     {{"TUTTI_STREAM_BYTES", "8M", "buffers of this size and more are written past the caches"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 0, uint64_t{1} << 62, c.stream_bytes); }},
     {{"TUTTI_DEVICE_WAIT", "5", "seconds that an operation which failed waits for its device to finish what it was given"},
@@ -149,7 +156,7 @@ Status read_file(const std::string& path, Config& config) {
 
 Result<Config> read_process_config() {
   Config config;
-  config.transports = "shm";
+  config.transports = "shm,tcp";
   const char* const path = std::getenv("TUTTI_CONF_FILE");
   if (path != nullptr && *path != '\0') {
     if (Status status = read_file(path, config); !status.ok()) return status;

@@ -30,7 +30,10 @@ struct Config {
   uint64_t slot_bytes = 64 * 1024;
   uint64_t slots = 4;
   uint64_t memory_bytes = 256 << 20;  // the most that a communicator's FIFOs may take on a rank
-  uint64_t lanes = 1;  // operations of a communicator that may be in flight at once, on streams
+  uint64_t lanes = 1;               // operations of a communicator that may be in flight at once, on streams
+  std::string socket_ifname;        // empty: all that lead out of the host
+  uint64_t tcp_sockets = 2;         // of a pair of ranks
+  uint64_t tcp_buffer_bytes = 0;    // of a socket, each way; 0: the kernel's own tuning
   uint64_t stream_bytes = 8 << 20;  // outputs of this size and more bypass the caches
   bool explain = false;
   std::string launcher;    // empty: the first that is there

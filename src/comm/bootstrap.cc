@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/host.h"
+#include "comm/transports.h"
 
 namespace tutti {
 namespace {
@@ -58,6 +59,15 @@ std::vector<uint16_t> own_cpus() {
   return cpus;
 }
 
+// What the members gave as TUTTI_TRANSPORTS, once it is known to be equal.
+std::string transports_of(const Member& member) {
+  constexpr std::string_view kName = "transports=";
+  for (const std::string& setting : member.agreed) {
+    if (setting.starts_with(kName)) return setting.substr(kName.size());
+  }
+  return {};
+}
+
 Status compare(const Member& first, const Member& other) {
   for (size_t i = 0; i < first.agreed.size(); ++i) {
     if (i < other.agreed.size() && first.agreed[i] == other.agreed[i]) continue;
@@ -65,11 +75,12 @@ Status compare(const Member& first, const Member& other) {
     return {Code::kInvalidUsage, "ranks are configured differently: " + describe(first) + " has " + first.agreed[i] + ", " +
                                      describe(other) + " has " + theirs + ": give all ranks the same"};
   }
-  if (first.node != other.node) {
+  const std::string transports = transports_of(first);
+  if (first.node != other.node && !leads_between_nodes(transports)) {
     return {Code::kInvalidUsage,
             describe(first) + " and " + describe(other) +
-                " are on different nodes (boot id or network namespace, or TUTTI_NODE_ID): this version joins ranks of "
-                "one node, by shared memory"};
+                " are on different nodes (boot id or network namespace, or TUTTI_NODE_ID), and no transport of TUTTI_TRANSPORTS=" +
+                transports + " leads from one to the other: add tcp"};
   }
   return {};
 }
@@ -116,10 +127,15 @@ Result<Membership> bootstrap(const RendezvousId& id, const Joining& joining, con
   return membership;
 }
 
-int cores_of(const Membership& membership) {
+bool cores_suffice(const Membership& membership, const std::string& node) {
   std::set<uint16_t> cpus;
-  for (const Member& member : membership.members) cpus.insert(member.cpus.begin(), member.cpus.end());
-  return static_cast<int>(cpus.size());
+  size_t ranks = 0;
+  for (const Member& member : membership.members) {
+    if (member.node != node) continue;
+    ++ranks;
+    cpus.insert(member.cpus.begin(), member.cpus.end());
+  }
+  return ranks <= cpus.size();
 }
 
 }  // namespace tutti

@@ -36,10 +36,11 @@ std::vector<std::string> agreed_settings(const Config& config);
 // What this process is; `transport` is its address. The device's vendor is the caller's to set.
 Member make_member(int rank, const Config& config, std::span<const std::byte> transport);
 
-// Errors: those of join_rendezvous; kInvalidUsage where ranks were configured differently or are not on one node.
+// Errors: those of join_rendezvous; kInvalidUsage where ranks were configured differently, or are on different
+// nodes without a transport that leads from one to the other.
 Result<Membership> bootstrap(const RendezvousId& id, const Joining& joining, const Member& self);
 
-// Cores that the members may use together.
-int cores_of(const Membership& membership);
+// Whether the members on a node have, together, a core each.
+bool cores_suffice(const Membership& membership, const std::string& node);
 
 }  // namespace tutti

@@ -24,9 +24,10 @@ Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id,
 }
 
 Status Communicator::open(const RendezvousId& id, const Joining& joining) {
-  Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key);
+  if (Status status = look_up(); !status.ok()) return status;
+  Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key, budget_);
   if (!transport.ok()) return transport.status();
-  if (Status status = prepare(std::move(*transport)); !status.ok()) return status;
+  transport_ = std::move(*transport);
   Member self = make_member(rank_, config_, transport_->address());
   self.vendor = device_->vendor();
   Result<Membership> membership = bootstrap(id, joining, self);
@@ -35,8 +36,7 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   std::vector<std::vector<std::byte>> addresses;
   for (const Member& member : membership_.members) addresses.push_back(member.transport);
   if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
-  introduced();
-  return {};
+  return set_up();
 }
 
 Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& parent, const std::vector<int>& members, uint32_t context,
@@ -44,44 +44,47 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
   const auto nranks = static_cast<int>(members.size());
   const auto rank = static_cast<int>(std::find(members.begin(), members.end(), parent.rank_) - members.begin());
   std::unique_ptr<Communicator> comm(new Communicator(rank, nranks, config));
-  Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config));
+  if (Status status = comm->look_up(); !status.ok()) return status;
+  Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config), comm->budget_);
   if (!transport.ok()) return transport.status();
-  if (Status status = comm->prepare(std::move(*transport)); !status.ok()) return status;
+  comm->transport_ = std::move(*transport);
   for (const int member : members) {
     comm->membership_.members.push_back(parent.member(member));
     comm->membership_.members.back().rank = static_cast<int>(comm->membership_.members.size()) - 1;
   }
-  comm->introduced();
+  if (Status status = comm->set_up(); !status.ok()) return status;
   return comm;
 }
 
-// All that needs no peers.
-Status Communicator::prepare(std::unique_ptr<Transport> transport) {
-  transport_ = std::move(transport);
+// What the settings name, before any peer is troubled.
+Status Communicator::look_up() {
   const Result<Device*> device = find_device(config_.device);
   if (!device.ok()) return device.status();
   device_ = device.value();
+  return Planner::check(config_.algorithm);
+}
+
+// What the transports in use offer is known by now, and the same on all ranks.
+Status Communicator::set_up() {
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
-                                .forced_algorithm = config_.algorithm};
+                                .forced_algorithm = config_.algorithm,
+                                .carried = (transport_->abilities() & kAbilityMapped) == 0};
   Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_graph(nranks_), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);
   const auto lanes = static_cast<int>(config_.lanes);
   for (int lane = 0; lane < lanes; ++lane) lanes_.push_back(std::make_unique<Lane>(*this, lane, lanes));
   point_to_point_ = std::make_unique<Lane>(*this, kPointToPointLane, 1);
+
+  const double spin_us = config_.spin_us >= 0 ? config_.spin_us : cores_suffice(membership_, member(rank_).node) ? kDefaultSpinUs : 0;
+  wait_policy_ = {.spin_us = spin_us, .yield_us = config_.yield_us};
+  if (rank_ == 0) log_info("communicator of " + std::to_string(nranks_) + " ranks over " + transport_->name());
   return {};
 }
 
-// What follows from who the members are.
-void Communicator::introduced() {
-  const double spin_us = config_.spin_us >= 0 ? config_.spin_us : nranks_ <= cores_of(membership_) ? kDefaultSpinUs : 0;
-  wait_policy_ = {.spin_us = spin_us, .yield_us = config_.yield_us};
-  if (rank_ == 0) log_info("communicator of " + std::to_string(nranks_) + " ranks over " + transport_->name());
-}
-
 MemoryUse Communicator::memory() const {
-  MemoryUse use = {.connections = transport_->memory_bytes(), .scratch = point_to_point_->scratch_bytes(), .budget = config_.memory_bytes};
+  MemoryUse use = {.connections = budget_->used(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
   for (const auto& lane : lanes_) use.scratch += lane->scratch_bytes();
   return use;
 }

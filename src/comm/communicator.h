@@ -125,10 +125,11 @@ class Communicator {
  private:
   friend class Lane;
 
-  Communicator(int rank, int nranks, const Config& config) : rank_(rank), nranks_(nranks), config_(config) {}
+  Communicator(int rank, int nranks, const Config& config)
+      : rank_(rank), nranks_(nranks), config_(config), budget_(std::make_shared<MemoryBudget>(config.memory_bytes)) {}
   Status open(const RendezvousId& id, const Joining& joining);
-  Status prepare(std::unique_ptr<Transport> transport);
-  void introduced();
+  Status look_up();
+  Status set_up();
   Status usable() const;
 
   // For lanes.

@@ -34,8 +34,8 @@ Result<RendezvousId> decode_id(const tuttiUniqueId& id);
 
 // Starts a listener with a fresh key on this host. It serves as long as the process lives. Errors: kSystem.
 Result<RendezvousId> open_rendezvous();
-// As above, where and with a key that the ranks know already; the address :: means every address of this host. The id is for this host's own
-// rank. Errors: kInvalidUsage (the port is taken, or this user may not have it), kSystem.
+// As above, where and with a key that the ranks know already; the address :: means every address of this host. The id is for this host's
+// own rank. Errors: kInvalidUsage (the port is taken, or this user may not have it), kSystem.
 Result<RendezvousId> open_rendezvous_at(const RendezvousId& at);
 
 inline constexpr int kMaxRanks = 1 << 20;

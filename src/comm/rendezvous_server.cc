@@ -10,7 +10,9 @@
 #include <map>
 #include <memory>
 
+#include "base/config.h"
 #include "base/control_loop.h"
+#include "base/interfaces.h"
 #include "base/log.h"
 #include "comm/rendezvous.h"
 #include "comm/rendezvous_protocol.h"
@@ -18,6 +20,7 @@
 namespace tutti {
 namespace {
 
+constexpr std::array<std::byte, 16> kAnyV4 = {{{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, std::byte{0xff}, std::byte{0xff}}};
 constexpr size_t kMaxGuestFrameBytes = kMaxJoinBytes + 256;
 
 class Listener {
@@ -264,20 +267,25 @@ void Listener::drop(Guest& guest) {
 Result<RendezvousId> open_rendezvous() {
   Result<ControlLoop*> loop = ControlLoop::instance();
   if (!loop.ok()) return loop.status();
-  Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const Result<Config>& config = process_config();
+  if (!config.ok()) return config.status();
+  const Result<std::vector<Interface>> interfaces = usable_interfaces(config.value().socket_ifname);
+  if (!interfaces.ok()) return interfaces.status();
+  // The id holds the best address; the port is open on all addresses of its family, but for a host that has loopback only.
+  const IpAddress best = interfaces.value().front().address;
+  const IpAddress any = best.is_v4() ? IpAddress{.bytes = kAnyV4} : IpAddress{};
+  sockaddr_storage address;
+  socklen_t length = (best.is_loopback() ? best : any).to_sockaddr(0, address);
+  Fd fd(socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return system_error("create a socket", errno);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);  // one host: nobody else can reach it
-  socklen_t length = sizeof address;
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 || listen(fd.get(), SOMAXCONN) != 0 ||
       getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
-    return system_error("listen on the loopback interface", errno);
+    return system_error("listen for the ranks at " + best.text(), errno);
   }
   RendezvousId id;
-  id.port = ntohs(address.sin_port);
-  id.address[10] = id.address[11] = std::byte{0xff};  // ::ffff:a.b.c.d
-  std::memcpy(id.address.data() + 12, &address.sin_addr, 4);
+  id.port = ntohs(best.is_v4() ? reinterpret_cast<const sockaddr_in&>(address).sin_port
+                               : reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
+  id.address = best.bytes;
   if (Status status = random_bytes(id.key); !status.ok()) return status;
   // Never destroyed: it serves as long as the process lives, and its id may be used at any time.
   auto* const listener = new Listener(**loop, std::move(fd), id.key);

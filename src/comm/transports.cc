@@ -1,6 +1,11 @@
 #include "comm/transports.h"
 
+#include <algorithm>
+
+#include "base/host.h"
+#include "comm/mixed_transport.h"
 #include "transports/shm/shm_transport.h"
+#include "transports/tcp/tcp_transport.h"
 
 namespace tutti {
 namespace {
@@ -9,17 +14,67 @@ namespace {
 constexpr uint32_t kInlineSlots = 8;
 constexpr uint32_t kInlineBytes = 4096;
 constexpr uint32_t kFlagBytes = 8;
+// A network has more bytes under way than a cache: 512 KiB a FIFO by default, which is 40 us of 100 Gbit/s, or 4 ms of 1 Gbit/s.
+constexpr uint32_t kTcpSlotFactor = 2;
+
 constexpr uint32_t kLeastSlotBytes = 4096;
+
+// What a transport is made of.
+struct Setup {
+  int rank = 0;
+  int nranks = 1;
+  FifoShapes shapes;
+  const Config& config;
+  const Key& key;
+  std::shared_ptr<MemoryBudget> budget;
+};
 
 struct TransportEntry {
   const char* name;
-  Result<std::unique_ptr<Transport>> (*make)(int rank, int nranks, const FifoShapes& shapes, const Key& key, size_t budget_bytes);
+  bool leaves_node;      // reaches ranks of other nodes too
+  size_t fifo_sides;     // that it keeps memory for: of a FIFO that is carried, both ends' ranks do
+  uint32_t slot_factor;  // its slots, in those of `shapes`
+  Result<std::unique_ptr<Transport>> (*make)(Setup setup);
 };
+
+Result<std::unique_ptr<Transport>> make_shm(Setup setup) {
+  return make_shm_transport(setup.rank, setup.nranks, setup.shapes, setup.key, std::move(setup.budget));
+}
+
+Result<std::unique_ptr<Transport>> make_tcp(Setup setup) {
+  const Config& config = setup.config;
+  const TcpOptions options = {.interfaces = config.socket_ifname,
+                              .sockets = static_cast<int>(config.tcp_sockets),
+                              .buffer_bytes = static_cast<size_t>(config.tcp_buffer_bytes)};
+  return make_tcp_transport(setup.rank, setup.nranks, setup.shapes, options, setup.key, std::move(setup.budget));
+}
 
 // To add a transport: its folder, and a line here.
 constexpr TransportEntry kTransports[] = {
-    {"shm", make_shm_transport},
+    {"shm", false, 1, 1, make_shm},
+    {"tcp", true, 2, kTcpSlotFactor, make_tcp},
 };
+
+const TransportEntry* find_entry(std::string_view name) {
+  const auto* const found =
+      std::find_if(std::begin(kTransports), std::end(kTransports), [&](const auto& each) { return name == each.name; });
+  return found == std::end(kTransports) ? nullptr : found;
+}
+
+// Calls act(name) for each name of a list; ends at the first that returns false.
+template <class Act>
+bool for_each_name(std::string_view list, const Act& act) {
+  for (;;) {
+    const size_t comma = list.find(',');
+    if (!act(list.substr(0, comma))) return false;
+    if (comma == std::string_view::npos) return true;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+bool names(std::string_view list, const TransportEntry& entry) {
+  return !for_each_name(list, [&](std::string_view name) { return name != entry.name; });
+}
 
 }  // namespace
 
@@ -30,18 +85,46 @@ FifoShapes fifo_shapes(int nranks, const Config& config) {
                  .capacity = static_cast<uint32_t>(config.slot_bytes),
                  .payload_offset = kLineBytes},
   };
-  // From every peer: an inline and a staged one for collectives, and a staged one for sends and receives.
-  const auto mesh_bytes = [&] { return static_cast<size_t>(nranks - 1) * (shapes.inlined.bytes() + 2 * shapes.staged.bytes()); };
+  // With every peer: an inline and a staged one for collectives, and a staged one for sends and receives.
+  const auto mesh_bytes = [&] {
+    size_t peer_bytes = 0;
+    for (const TransportEntry& entry : kTransports) {
+      const size_t bytes = entry.fifo_sides * (shapes.inlined.bytes() + 2 * entry.slot_factor * shapes.staged.bytes());
+      if (names(config.transports, entry)) peer_bytes = std::max(peer_bytes, bytes);
+    }
+    return static_cast<size_t>(nranks - 1) * peer_bytes;
+  };
   while (mesh_bytes() > config.memory_bytes && shapes.staged.capacity / 2 >= kLeastSlotBytes) shapes.staged.capacity /= 2;
   return shapes;
 }
 
-Result<std::unique_ptr<Transport>> make_transport(int rank, int nranks, const Config& config, const Key& key) {
-  const std::string first = config.transports.substr(0, config.transports.find(','));
-  for (const TransportEntry& entry : kTransports) {
-    if (first == entry.name) return entry.make(rank, nranks, fifo_shapes(nranks, config), key, config.memory_bytes);
-  }
-  return Status(Code::kInvalidArgument, "there is no transport '" + first + "' (TUTTI_TRANSPORTS): there is shm");
+bool leads_between_nodes(std::string_view transports) {
+  return std::any_of(std::begin(kTransports), std::end(kTransports),
+                     [&](const TransportEntry& entry) { return entry.leaves_node && names(transports, entry); });
+}
+
+Result<std::unique_ptr<Transport>> make_transport(int rank, int nranks, const Config& config, const Key& key,
+                                                  std::shared_ptr<MemoryBudget> budget) {
+  const FifoShapes shapes = fifo_shapes(nranks, config);
+  std::vector<MixedTransport::Part> parts;
+  Status failed;
+  for_each_name(config.transports, [&](std::string_view name) {
+    const TransportEntry* const entry = find_entry(name);
+    if (entry == nullptr) {
+      failed = {Code::kInvalidArgument, "there is no transport '" + std::string(name) + "' (TUTTI_TRANSPORTS): there are shm and tcp"};
+      return false;
+    }
+    FifoShapes own = shapes;
+    own.staged.slots *= entry->slot_factor;
+    Result<std::unique_ptr<Transport>> made =
+        entry->make({.rank = rank, .nranks = nranks, .shapes = own, .config = config, .key = key, .budget = budget});
+    if (!made.ok()) failed = made.status();
+    if (made.ok()) parts.push_back({std::move(*made), entry->leaves_node});
+    return failed.ok();
+  });
+  if (!failed.ok()) return failed;
+  const std::string node = config.node_id.empty() ? node_identity() : config.node_id;
+  return std::unique_ptr<Transport>(std::make_unique<MixedTransport>(rank, std::move(parts), shapes, node, key));
 }
 
 }  // namespace tutti

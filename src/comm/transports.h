@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "base/config.h"
 #include "executor/transport.h"
@@ -11,7 +12,12 @@ namespace tutti {
 // What the FIFOs of a communicator look like: as configured, but with slots so small that FIFOs between all its ranks fit the budget.
 FifoShapes fifo_shapes(int nranks, const Config& config);
 
-// The first of config.transports that works here. Errors: kInvalidArgument (an unknown name), else the transport's own.
-Result<std::unique_ptr<Transport>> make_transport(int rank, int nranks, const Config& config, const Key& key);
+// All of config.transports as one, which takes to each peer the first that reaches it (mixed_transport.h). Errors: kInvalidArgument (an
+// unknown name), else the transports' own.
+Result<std::unique_ptr<Transport>> make_transport(int rank, int nranks, const Config& config, const Key& key,
+                                                  std::shared_ptr<MemoryBudget> budget);
+
+// Whether one of a list of transports reaches ranks of other nodes.
+bool leads_between_nodes(std::string_view transports);
 
 }  // namespace tutti

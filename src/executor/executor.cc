@@ -5,7 +5,12 @@
 namespace tutti {
 
 Executor::Executor(Device& device, Transport& transport, int lane, size_t stream_bytes)
-    : device_(device), immediate_(device.immediate()), transport_(transport), lane_(lane), stream_bytes_(stream_bytes) {}
+    : device_(device),
+      immediate_(device.immediate()),
+      transport_(transport),
+      lane_(lane),
+      stream_bytes_(stream_bytes),
+      carried_((transport.abilities() & kAbilityMapped) == 0) {}
 
 Executor::~Executor() {
   if (settle(0).ok()) {
@@ -128,7 +133,10 @@ StepResult Executor::step() {
       }
     }
   }
-  if (unfinished_ == 0) return StepResult::kDone;
+  if (unfinished_ == 0) {
+    if (carried_) transport_.settle();
+    return StepResult::kDone;
+  }
   if (transport_.progress()) moved = true;
   return moved ? StepResult::kMoved : StepResult::kBlocked;
 }
@@ -154,7 +162,7 @@ Executor::Outcome Executor::run_one(const Step& step, const Cursor& at, size_t c
     return issue(step, span, channel);
   move_data(step, span, *immediate_);
   if (step.recv != nullptr) step.recv->release();
-  if (step.send != nullptr) step.send->post(span.signature);
+  if (step.send != nullptr) step.send->post(span.signature, static_cast<uint32_t>(span.elems * elem_bytes_));
   return Outcome::kRan;
 }
 

@@ -132,6 +132,7 @@ class Executor {
   Transport& transport_;
   int lane_;
   size_t stream_bytes_;
+  bool carried_;  // slots do not arrive by themselves: the transport is told when an operation has posted its last
   Launch* launch_ = nullptr;
   const Operands* operands_ = nullptr;
   size_t elem_bytes_ = 0;
@@ -140,10 +141,10 @@ class Executor {
   bool stream_ = false;
   std::byte* bases_[4] = {};  // by Buffer
   std::vector<Cursor> cursors_;
-  size_t unfinished_ = 0;  // channels
-  int mismatched_ = -1;    // the channel whose message belonged to another call; -1: none
-  int failed_ = -1;        // the channel whose queue failed
-  std::byte* scratch_ = nullptr;  // the device's memory
+  size_t unfinished_ = 0;                 // channels
+  int mismatched_ = -1;                   // the channel whose message belonged to another call; -1: none
+  int failed_ = -1;                       // the channel whose queue failed
+  std::byte* scratch_ = nullptr;          // the device's memory
   std::atomic<size_t> scratch_bytes_{0};  // relaxed: others only report it
 };
 

@@ -12,6 +12,9 @@
 // by the receiver, acquire load by the sender: the slot is read before it is written again; a piggy-backed count travels under (1), whose
 // release covers the same reads. No fences.
 // Threading: each end belongs to one thread at a time.
+//
+// Where the far side cannot be mapped (tcp), each rank has memory of its own for its end, and a Carrier hears what the end did: it takes
+// posted slots across, and brings credits back into the line of consumed messages.
 #pragma once
 
 #include <atomic>
@@ -34,13 +37,27 @@ struct FifoShape {
 
 inline constexpr uint32_t kHasCredit = 0x8000'0000;  // in the header's credit field, above the count's low 31 bits
 
+// What moves slots and credits between the two ends' memories. Called by the thread that uses the end, right after the act. It may try the
+// kernel, and never waits.
+class Carrier {
+ public:
+  // `payload`: the slot's, untouched until the credit for it has come.
+  virtual void posted(const std::byte* payload, uint32_t bytes, uint16_t signature) = 0;
+  virtual void released() = 0;
+
+ protected:
+  ~Carrier() = default;
+};
+
 class FifoReceiver;
 struct FifoTestAccess;  // tests/executor/fifo_pair.h: sets counters near their wraps
 
 class FifoSender {
  public:
   FifoSender() = default;
-  FifoSender(std::byte* memory, const FifoShape& shape) : memory_(memory), shape_(shape), stride_(shape.stride()), slot_(first_slot()) {}
+  // `carrier`: nullptr where both ends touch this memory; else it outlives the end.
+  FifoSender(std::byte* memory, const FifoShape& shape, Carrier* carrier = nullptr)
+      : memory_(memory), shape_(shape), stride_(shape.stride()), slot_(first_slot()), carrier_(carrier) {}
 
   uint32_t capacity() const { return shape_.capacity; }
 
@@ -55,8 +72,8 @@ class FifoSender {
   // The free slot's payload. Precondition: ready().
   std::byte* payload() const { return slot_ + shape_.payload_offset; }
 
-  // Publishes the slot and moves to the next.
-  void post(uint16_t signature);
+  // Publishes the slot, of which `bytes` were written, and moves to the next.
+  void post(uint16_t signature, uint32_t bytes);
 
  private:
   friend class FifoReceiver;
@@ -81,13 +98,14 @@ class FifoSender {
   uint32_t sent_ = 0;
   uint32_t consumed_ = 0;                   // as far as known here
   const FifoReceiver* opposite_ = nullptr;  // whose count post() carries back
+  Carrier* carrier_ = nullptr;
 };
 
 class FifoReceiver {
  public:
   FifoReceiver() = default;
-  FifoReceiver(std::byte* memory, const FifoShape& shape)
-      : memory_(memory), shape_(shape), stride_(shape.stride()), slot_(memory + kLineBytes) {}
+  FifoReceiver(std::byte* memory, const FifoShape& shape, Carrier* carrier = nullptr)
+      : memory_(memory), shape_(shape), stride_(shape.stride()), slot_(memory + kLineBytes), carrier_(carrier) {}
 
   // Whether the next message is there.
   bool ready() {
@@ -117,6 +135,7 @@ class FifoReceiver {
   uint32_t received_ = 0;
   uint64_t header_ = 0;
   FifoSender* opposite_ = nullptr;  // to whom arriving headers give credit
+  Carrier* carrier_ = nullptr;
 };
 
 // Joins the two opposite FIFOs of a pair of ranks, so that each carries the other's credits. Both ranks need not do it: a header that
@@ -126,15 +145,17 @@ inline void pair_opposite(FifoSender& sender, FifoReceiver& receiver) {
   receiver.opposite_ = &sender;
 }
 
-inline void FifoSender::post(uint16_t signature) {
+inline void FifoSender::post(uint16_t signature, uint32_t bytes) {
   ++sent_;
   const uint64_t credit_field = opposite_ != nullptr ? (opposite_->received() & (kHasCredit - 1)) | kHasCredit : 0;
   const uint64_t header = static_cast<uint16_t>(sent_) | credit_field << 16 | uint64_t{signature} << 48;
   // Pairs with FifoReceiver::ready: payload before header.
   std::atomic_ref(*reinterpret_cast<uint64_t*>(slot_)).store(header, std::memory_order_release);
+  const std::byte* const posted = payload();
   const bool wraps = ++next_slot_ == shape_.slots;
   next_slot_ = wraps ? 0 : next_slot_;
   slot_ = wraps ? first_slot() : slot_ + stride_;
+  if (carrier_ != nullptr) carrier_->posted(posted, bytes, signature);
 }
 
 inline void FifoReceiver::release() {
@@ -145,6 +166,7 @@ inline void FifoReceiver::release() {
   const bool wraps = ++next_slot_ == shape_.slots;
   next_slot_ = wraps ? 0 : next_slot_;
   slot_ = wraps ? memory_ + kLineBytes : slot_ + stride_;
+  if (carrier_ != nullptr) carrier_->released();
 }
 
 }  // namespace tutti

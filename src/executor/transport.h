@@ -14,6 +14,7 @@
 #include "base/crypto.h"
 #include "base/status.h"
 #include "executor/fifo.h"
+#include "executor/memory_budget.h"
 #include "plan/request.h"
 
 namespace tutti {
@@ -25,7 +26,8 @@ enum Ability : uint32_t {
   kAbilityDerive = 1u << 2,  // offers derive()
 };
 
-// What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init).
+// What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init). The capacities are the
+// communicator's, whatever the transport, since the slices of a program follow from them; the number of slots is the transport's own.
 struct FifoShapes {
   FifoShape inlined;
   FifoShape staged;
@@ -56,8 +58,8 @@ enum class PeerState : uint8_t {
   kDied,     // its process is gone without a word
 };
 
-// One rank's part. Threading: sender(), receiver(), progress(), peer_state() and farewell() from any thread; a FIFO end belongs to one at
-// a time.
+// One rank's part. Threading: sender(), receiver(), progress(), settle(), peer_state() and farewell() from any thread; a FIFO end belongs
+// to one at a time.
 class Transport {
  public:
   // Closes all; never blocks without bound. FIFO ends become invalid.
@@ -81,19 +83,22 @@ class Transport {
   virtual Result<FifoSender*> sender(const FifoKey& key, double timeout_s) = 0;
   virtual Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) = 0;
 
-  // What the FIFOs into this rank take, in bytes, of the communicator's budget. Any thread.
-  virtual size_t memory_bytes() const = 0;
-
   // With kAbilityDerive: a transport among some of these ranks, over the same connections, with FIFOs and a farewell of its own. `members`:
   // their ranks here, in their new order, this rank's among them. All of them derive with the same `context`, a number that was never used
   // before; when all have, each calls introduce() with no addresses. Either transport may be destroyed first. Errors: kSystem.
-  virtual Result<std::unique_ptr<Transport>> derive(std::vector<int> /*members*/, uint32_t /*context*/, const FifoShapes& /*shapes*/) {
+  virtual Result<std::unique_ptr<Transport>> derive(std::vector<int> /*members*/, uint32_t /*context*/, const FifoShapes& /*shapes*/,
+                                                    std::shared_ptr<MemoryBudget> /*budget*/) {
     return Status(Code::kInternal, std::string(name()) + " cannot derive");
   }
 
-  // Moves what waits on the far side of local slots. Never blocks. True if anything moved.
+  // Moves what waits on the far side of local slots, and credits. Never blocks. True if anything moved. Where slots are carried, a peer
+  // may stand without credit until this rank comes here again.
   virtual bool progress() { return false; }
 
+  // Whoever drove progress() may not come back for long: what was posted gets out without it. Never blocks. For no mapped transport.
+  virtual void settle() {}
+
+  // What is known by now; where slots are carried, progress() brings the news, in order with the data before it.
   virtual PeerState peer_state(int peer) const = 0;
 
   // Tells every connected peer, once, that this rank leaves (kLeft) or has failed (kAborted). Does not block.

@@ -3,13 +3,15 @@
 #include "algorithms/algorithm.h"
 
 namespace tutti {
+Status Planner::check(const std::string& forced) {
+  if (forced.empty() || find_algorithm(forced) != nullptr) return {};
+  std::string names;
+  for (const Algorithm* algorithm : algorithms()) names += std::string(names.empty() ? "" : ", ") + algorithm->name;
+  return {Code::kInvalidArgument, "there is no algorithm '" + forced + "' to force (TUTTI_ALGORITHM or the config): there are " + names};
+}
+
 Result<std::unique_ptr<Planner>> Planner::create(Graph graph, int rank, const PlannerLimits& limits) {
-  if (!limits.forced_algorithm.empty() && find_algorithm(limits.forced_algorithm) == nullptr) {
-    std::string names;
-    for (const Algorithm* algorithm : algorithms()) names += std::string(names.empty() ? "" : ", ") + algorithm->name;
-    return Status(Code::kInvalidArgument,
-                  "there is no algorithm '" + limits.forced_algorithm + "' to force (TUTTI_ALGORITHM or the config): there are " + names);
-  }
+  if (Status status = check(limits.forced_algorithm); !status.ok()) return status;
   return std::unique_ptr<Planner>(new Planner(std::move(graph), rank, limits));
 }
 
@@ -24,7 +26,7 @@ const char* Planner::forced_for(const PlanRequest& request) const {
 }
 
 Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {
-  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, forced_for(request));
+  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, limits_.carried, forced_for(request));
   if (!ranges.ok()) return ranges.status();
   for (const RuledRange& range : *ranges) {
     if (bytes <= range.most_bytes) return range.choice;
@@ -38,7 +40,7 @@ Result<Planner::Table*> Planner::table_for(const PlanRequest& request) {
                        uint64_t{request.uneven} << 1 | uint64_t{request.rank_ordered};
   auto found = tables_.find(key);
   if (found == tables_.end()) {
-    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, forced_for(request));
+    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, limits_.carried, forced_for(request));
     if (!ranges.ok()) return ranges.status();
     found = tables_.emplace(key, Table{.request = request, .ranges = {}}).first;
     for (RuledRange& range : *ranges) found->second.ranges.push_back({{std::move(range)}});

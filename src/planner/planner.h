@@ -31,11 +31,15 @@ struct PlannedProgram {
 struct PlannerLimits {
   uint32_t inline_bytes = 0;  // payload of an inline slot; 0: no inline protocol
   std::string forced_algorithm;
+  bool carried = false;  // some ranks are joined by a network, not by memory
 };
 
 class Planner {
  public:
-  // Errors: kInvalidArgument (the forced algorithm does not exist).
+  // Errors: kInvalidArgument (the forced algorithm does not exist; empty: none is forced).
+  static Status check(const std::string& forced_algorithm);
+
+  // Errors: those of check().
   static Result<std::unique_ptr<Planner>> create(Graph graph, int rank, const PlannerLimits& limits);
 
   // `bytes` of the request's block. The result lives as long as the planner. Errors: kInvalidUsage (the forced algorithm cannot do it).

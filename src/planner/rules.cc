@@ -11,6 +11,10 @@ namespace {
 constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 constexpr size_t kInlineSlot = 0;  // in a rule's most_bytes: what an inline slot holds
 
+// A channel of a ring has one message under way: 64 KiB is 0.5 ms of a gigabit, and the way there, the reduction and the scheduler take as
+// long again. Eight fill the wire; two got half of it.
+constexpr int kCarriedChannels = 8;
+
 // `most_bytes` up to which the rule holds; per_rank: divided by the number of ranks. A rule is passed over where there are fewer than
 // `least_ranks`, or where its algorithm cannot do the request. Tuned with perf/compare (2 ranks) and tutti-perf (8 ranks on 2 cores, where
 // every step costs a round of the scheduler) on shared memory.
@@ -68,7 +72,7 @@ Status cannot(const PlanRequest& request, const char* forced) {
 
 }  // namespace
 
-Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t inline_bytes, const char* forced) {
+Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t inline_bytes, bool carried, const char* forced) {
   std::vector<RuledRange> ranges;
   const auto add = [&](size_t most_bytes, const char* name, int channels, const char* reason) {
     const Algorithm* const algorithm = find_algorithm(name);
@@ -78,7 +82,8 @@ Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t 
     if (most_channels == 0 || (is_inline && (inline_bytes == 0 || request.uneven))) return false;
     const size_t bound = is_inline ? inline_bytes : most_bytes;
     if (!ranges.empty() && bound <= ranges.back().most_bytes) return true;  // what came before covers it
-    ranges.push_back({bound, {name, std::min(channels, most_channels), is_inline ? Protocol::kInline : Protocol::kStaged, 0, reason}});
+    const int wanted = carried && channels > 1 && !is_inline ? kCarriedChannels : channels;
+    ranges.push_back({bound, {name, std::min(wanted, most_channels), is_inline ? Protocol::kInline : Protocol::kStaged, 0, reason}});
     return true;
   };
   if (forced != nullptr) {

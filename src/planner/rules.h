@@ -16,7 +16,7 @@ struct RuledRange {
 };
 
 // The ranges of a request, ascending; the last covers everything. `inline_bytes`: payload of an inline slot, 0 where there is no inline
-// protocol. `forced`: nullptr, or the one algorithm to use. Errors: kInvalidUsage (the forced one cannot do it), kInternal.
-Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t inline_bytes, const char* forced);
+// protocol. `carried`: messages cross a network between some ranks, so more of them have to be under way. `forced`: nullptr, or the one algorithm to use. Errors: kInvalidUsage (the forced one cannot do it), kInternal.
+Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t inline_bytes, bool carried, const char* forced);
 
 }  // namespace tutti

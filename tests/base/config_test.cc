@@ -35,6 +35,9 @@ const std::vector<Case>& cases() {
       {"TUTTI_MEMORY", {"1M", "256M", "1099511627776"}, {"", "0", "1048575", "2049G", "lots"}, "from 1048576 to 1099511627776"},
       {"TUTTI_LANES", {"1", "2", "4"}, {"", "0", "3", "8", "x"}, "1, 2 or 4"},
       {"TUTTI_SLOTS", {"2", "4", "64"}, {"", "1", "65", "0", "1K", "99999999999999999999"}, "from 2 to 64"},
+      {"TUTTI_SOCKET_IFNAME", {"", "eth,ib", "^docker", "=eth0"}, {}, ""},
+      {"TUTTI_TCP_SOCKETS", {"1", "8"}, {"", "0", "9", "two"}, "from 1 to 8"},
+      {"TUTTI_TCP_BUFFER_BYTES", {"0", "4K", "1G"}, {"", "-1", "2G"}, "from 0 to 1073741824"},
       {"TUTTI_STREAM_BYTES",
        {"0", "8M", "4611686018427387904"},
        {"", "-1", "4611686018427387905", "18446744073709551615G"},
@@ -101,6 +104,8 @@ TEST(Config, DefaultsAsListedAreLegalAndAreTheDefaults) {
     EXPECT_EQ(config.yield_us, fresh.yield_us);
     EXPECT_EQ(config.slot_bytes, fresh.slot_bytes);
     EXPECT_EQ(config.slots, fresh.slots);
+    EXPECT_EQ(config.tcp_sockets, fresh.tcp_sockets);
+    EXPECT_EQ(config.tcp_buffer_bytes, fresh.tcp_buffer_bytes);
     EXPECT_EQ(config.stream_bytes, fresh.stream_bytes);
     EXPECT_EQ(config.explain, fresh.explain);
   }

@@ -43,16 +43,16 @@ class ConfigFile : public ::testing::Test {
 TEST(ProcessConfig, WithoutAnythingItHoldsTheDefaults) {
   const Printed printed = print_config("");
   EXPECT_TRUE(printed.ok);
-  EXPECT_EQ(printed.text, "slots=4 timeout=300 algorithm= transports=shm\n");
+  EXPECT_EQ(printed.text, "slots=4 timeout=300 algorithm= transports=shm,tcp\n");
 }
 
 TEST(ProcessConfig, TheEnvironmentIsRead) {
   EXPECT_EQ(print_config("TUTTI_SLOTS=8 TUTTI_TIMEOUT=1.5 TUTTI_ALGORITHM=ring").text,
-            "slots=8 timeout=1.5 algorithm=ring transports=shm\n");
+            "slots=8 timeout=1.5 algorithm=ring transports=shm,tcp\n");
 }
 
 TEST(ProcessConfig, EmptyVariablesCountAsUnset) {
-  EXPECT_EQ(print_config("TUTTI_SLOTS= TUTTI_TRANSPORTS= TUTTI_CONF_FILE=").text, "slots=4 timeout=300 algorithm= transports=shm\n");
+  EXPECT_EQ(print_config("TUTTI_SLOTS= TUTTI_TRANSPORTS= TUTTI_CONF_FILE=").text, "slots=4 timeout=300 algorithm= transports=shm,tcp\n");
 }
 
 TEST(ProcessConfig, AWrongValueIsNamed) {
@@ -63,11 +63,11 @@ TEST(ProcessConfig, AWrongValueIsNamed) {
 
 TEST_F(ConfigFile, LinesCommentsAndSpaceAreUnderstood) {
   EXPECT_EQ(print_with("# all of it\n\n  TUTTI_SLOTS = 16   # many\r\nTUTTI_ALGORITHM=ring").text,
-            "slots=16 timeout=300 algorithm=ring transports=shm\n");
+            "slots=16 timeout=300 algorithm=ring transports=shm,tcp\n");
 }
 
 TEST_F(ConfigFile, TheEnvironmentOverridesIt) {
-  EXPECT_EQ(print_with("TUTTI_SLOTS=16\nTUTTI_TIMEOUT=9\n", "TUTTI_SLOTS=3").text, "slots=3 timeout=9 algorithm= transports=shm\n");
+  EXPECT_EQ(print_with("TUTTI_SLOTS=16\nTUTTI_TIMEOUT=9\n", "TUTTI_SLOTS=3").text, "slots=3 timeout=9 algorithm= transports=shm,tcp\n");
 }
 
 TEST_F(ConfigFile, ErrorsNameFileAndLine) {

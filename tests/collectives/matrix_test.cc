@@ -2,6 +2,7 @@
 // here; types_test.cc has all of them.
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <set>
 
 #include "forced.h"
@@ -60,29 +61,39 @@ class Matrix : public ::testing::TestWithParam<std::string> {
     }
   }
 
+  void expect_all_right(std::initializer_list<int> ranks) {
+    for (const int nranks : ranks) {
+      SCOPED_TRACE(std::to_string(nranks) + " ranks");
+      Finding found;
+      World& world = world_of({.nranks = nranks, .algorithm = GetParam()}, found);
+      ASSERT_TRUE(nothing_wrong(found));
+      for (const Kind kind : kEvenKinds) {
+        if (!can_do(GetParam(), kind, nranks)) continue;
+        for (const size_t count : counts_for(kind, nranks, 4)) {
+          for (const int root : roots_for(kind, nranks, count)) {
+            Call call = next_call(kind, nranks);
+            call.root = root;
+            call.count = count;
+            if (count > 20'011) call.type = call.seed % 2 == 0 ? tuttiFloat32 : tuttiInt32;
+            ASSERT_NO_FATAL_FAILURE(expect_right(world, call));
+          }
+        }
+      }
+      forget_worlds();
+    }
+  }
+
   uint64_t turns_ = 0;
 };
 
 TEST_P(Matrix, IsRight) {
-  for (const int nranks : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33}) {
-    SCOPED_TRACE(std::to_string(nranks) + " ranks");
-    Finding found;
-    World& world = world_of({.nranks = nranks, .algorithm = GetParam()}, found);
-    ASSERT_TRUE(nothing_wrong(found));
-    for (const Kind kind : kEvenKinds) {
-      if (!can_do(GetParam(), kind, nranks)) continue;
-      for (const size_t count : counts_for(kind, nranks, 4)) {
-        for (const int root : roots_for(kind, nranks, count)) {
-          Call call = next_call(kind, nranks);
-          call.root = root;
-          call.count = count;
-          if (count > 20'011) call.type = call.seed % 2 == 0 ? tuttiFloat32 : tuttiInt32;
-          ASSERT_NO_FATAL_FAILURE(expect_right(world, call));
-        }
-      }
-    }
-    forget_worlds();
-  }
+  expect_all_right({1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33});
+}
+
+class FewRanks : public Matrix {};
+
+TEST_P(FewRanks, AreRight) {
+  expect_all_right({2, 3, 4, 5});
 }
 
 class Forced : public Matrix {};
@@ -107,6 +118,8 @@ TEST_P(Forced, IsTheOneThatRuns) {
 
 INSTANTIATE_TEST_SUITE_P(Default, Matrix, ::testing::Values(""), [](const auto&) { return "default"; });
 INSTANTIATE_TEST_SUITE_P(Algorithms, Matrix, ::testing::ValuesIn(algorithm_names()), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Few, FewRanks, ::testing::Values(""), [](const auto&) { return "default"; });
+INSTANTIATE_TEST_SUITE_P(Algorithms, FewRanks, ::testing::ValuesIn(algorithm_names()), [](const auto& test) { return test.param; });
 INSTANTIATE_TEST_SUITE_P(Algorithms, Forced, ::testing::ValuesIn(algorithm_names()), [](const auto& test) { return test.param; });
 
 }  // namespace

@@ -6,13 +6,14 @@
 namespace tutti {
 namespace {
 
-// FIFOs between all ranks: what a rank holds.
+// FIFOs between all ranks of a node: what a rank holds.
 size_t mesh_bytes(int nranks, const FifoShapes& shapes) {
   return static_cast<size_t>(nranks - 1) * (shapes.inlined.bytes() + 2 * shapes.staged.bytes());
 }
 
 TEST(FifoShapesOf, AFewRanksHaveWhatIsConfigured) {
   Config config;
+  config.transports = "shm,tcp";
   config.slots = 3;
   const FifoShapes shapes = fifo_shapes(8, config);
   EXPECT_EQ(shapes.staged.capacity, config.slot_bytes);
@@ -21,6 +22,7 @@ TEST(FifoShapesOf, AFewRanksHaveWhatIsConfigured) {
 
 TEST(FifoShapesOf, ManyRanksKeepWithinTheBudget) {
   Config config;
+  config.transports = "shm";
   for (const uint64_t budget : {uint64_t{64} << 20, uint64_t{256} << 20}) {
     config.memory_bytes = budget;
     for (const int nranks : {2, 100, 256, 1000}) {
@@ -37,6 +39,7 @@ TEST(FifoShapesOf, ManyRanksKeepWithinTheBudget) {
 
 TEST(FifoShapesOf, NoneIsSmallerThanTheLeastSlot) {
   Config config;
+  config.transports = "shm,tcp";
   config.memory_bytes = 1 << 20;
   EXPECT_EQ(fifo_shapes(100'000, config).staged.capacity, 4096U);
 }

@@ -53,7 +53,7 @@ class FifoPair {
 
 inline void put(FifoSender& sender, uint64_t value, uint16_t signature = 1) {
   std::memcpy(sender.payload(), &value, sizeof value);
-  sender.post(signature);
+  sender.post(signature, sizeof value);
 }
 
 inline uint64_t take(FifoReceiver& receiver) {

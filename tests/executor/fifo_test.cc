@@ -37,7 +37,7 @@ TEST(Fifo, SlotsDoNotOverlapAndStayInTheMemory) {
       EXPECT_GE(fifo.sender.payload(), previous_end + sizeof(uint64_t));
       std::memset(fifo.sender.payload(), 0xff, shape.capacity);
       previous_end = fifo.sender.payload() + shape.capacity;
-      fifo.sender.post(1);
+      fifo.sender.post(1, 0);
     }
     EXPECT_LE(previous_end, fifo.memory() + shape.bytes());
     for (uint32_t slot = 0; slot < shape.slots; ++slot) {
@@ -74,7 +74,7 @@ TEST(Fifo, EverySignatureTravels) {
   FifoPair fifo(kInline);
   for (uint32_t signature = 0; signature <= 0xffff; ++signature) {
     ASSERT_TRUE(fifo.sender.ready());
-    fifo.sender.post(static_cast<uint16_t>(signature));
+    fifo.sender.post(static_cast<uint16_t>(signature), 0);
     ASSERT_TRUE(fifo.receiver.ready());
     ASSERT_EQ(fifo.receiver.signature(), signature);
     fifo.receiver.release();

@@ -32,6 +32,17 @@ TEST(Planner, AnUnknownForcedAlgorithmNamesTheList) {
   for (const Algorithm* algorithm : algorithms()) EXPECT_NE(message.find(algorithm->name), std::string::npos) << message;
 }
 
+// Where messages cross a network, large requests have more of them under way; small ones are as they were.
+TEST(Planner, ANetworkGetsMoreChannels) {
+  for (const int n : {2, 4, 8}) {
+    const auto memory = planner(n);
+    const auto network =
+        std::move(*Planner::create(single_host_graph(n), 0, {.inline_bytes = kInlineBytes, .forced_algorithm = "", .carried = true}));
+    EXPECT_GT(network->choose(request(n), kHuge).value().channels, memory->choose(request(n), kHuge).value().channels);
+    EXPECT_TRUE(network->choose(request(n), 8).value().same_plan(memory->choose(request(n), 8).value()));
+  }
+}
+
 TEST(Planner, EveryRankChoosesAlike) {
   for (int n = 1; n <= 64; ++n) {
     const auto first = planner(n, 0), last = planner(n, n - 1), again = planner(n, 0);

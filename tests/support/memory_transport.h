@@ -53,7 +53,6 @@ class MemoryWorld {
       return &found->second;
     }
 
-    size_t memory_bytes() const override { return 0; }
     PeerState peer_state(int peer) const override { return world_.states_[static_cast<size_t>(peer)].load(); }
     void farewell(PeerState state) override { world_.states_[static_cast<size_t>(rank_)] = state; }
 

@@ -47,10 +47,10 @@ void Meeting::await_mark(int rank, int number) const {
   await([&] { return has_mark(rank, number); }, "mark " + std::to_string(number) + " of rank " + std::to_string(rank));
 }
 
-void Meeting::barrier(int rank, int nranks) {
+void Meeting::barrier(int rank, int nranks, const std::function<void()>& meanwhile) {
   const uint32_t number = ++seats_[rank].barriers;
   for (int other = 0; other < nranks; ++other) {
-    await([&] { return seats_[other].barriers >= number; }, "rank " + std::to_string(other) + " at barrier " + std::to_string(number));
+    await([&] { return meanwhile(), seats_[other].barriers >= number; }, "rank " + std::to_string(other) + " at barrier " + std::to_string(number));
   }
 }
 

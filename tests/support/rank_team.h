@@ -34,8 +34,8 @@ class Meeting {
   bool has_mark(int rank, int number) const { return (seats_[rank].marks & 1U << number) != 0; }
   void await_mark(int rank, int number) const;
 
-  // All of the first `nranks` ranks come, then all go.
-  void barrier(int rank, int nranks);
+  // All of the first `nranks` ranks come, then all go. `meanwhile` is called again and again by who waits.
+  void barrier(int rank, int nranks, const std::function<void()>& meanwhile = [] {});
 
   // Of a rank that is a process.
   pid_t pid(int rank) const;

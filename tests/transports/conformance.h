@@ -55,7 +55,7 @@ class TestRank {
   TestRank derive(std::vector<int> members, uint32_t context) const {
     const auto place = static_cast<int>(std::find(members.begin(), members.end(), rank) - members.begin());
     TestRank derived(fixture_, meeting, place, static_cast<int>(members.size()), shapes_);
-    Result<std::unique_ptr<Transport>> made = transport->derive(std::move(members), context, shapes_);
+    Result<std::unique_ptr<Transport>> made = transport->derive(std::move(members), context, shapes_, test_budget());
     if (!made.ok()) throw std::runtime_error("derive: " + made.status().message());
     derived.transport = std::move(*made);
     return derived;
@@ -86,6 +86,10 @@ class TestRank {
   }
 
   void barrier() { meeting.barrier(rank, nranks); }
+  // As an operation waits: what the peers need of the transport meanwhile, credits too, goes on.
+  void driving_barrier() {
+    meeting.barrier(rank, nranks, [this] { transport->progress(); });
+  }
 
   const int rank;
   const int nranks;

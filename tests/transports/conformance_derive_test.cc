@@ -105,7 +105,7 @@ TEST_P(DeriveConformance, WhoConnectsLaterHearsTheFarewell) {
 
 TEST_P(DeriveConformance, ANumberServesOneChildOnly) {
   run_derived(2, {0, 1}, [](TestRank& rank, TestRank* child) {
-    const Result<std::unique_ptr<Transport>> again = rank.transport->derive({0, 1}, 7, kTestShapes);
+    const Result<std::unique_ptr<Transport>> again = rank.transport->derive({0, 1}, 7, kTestShapes, test_budget());
     EXPECT_EQ(again.status().code(), Code::kInternal);
     rank.barrier();
     Traffic(*child).exchange(5);  // the first is none the worse

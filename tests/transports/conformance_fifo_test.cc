@@ -67,7 +67,7 @@ TEST_P(FifoConformance, BackPressure) {
         FifoSender& out = rank.sender(1, protocol);
         for (uint32_t i = 0; i < slots; ++i) {
           ASSERT_TRUE(out.ready());
-          out.post(1);
+          out.post(1, 0);
         }
         EXPECT_FALSE(out.ready());
         for (uint32_t i = 0; i < 3 * slots; ++i) {
@@ -76,7 +76,7 @@ TEST_P(FifoConformance, BackPressure) {
           EXPECT_FALSE(out.ready());
           rank.barrier();
           rank.await_ready(out);
-          out.post(1);
+          out.post(1, 0);
         }
       } else {
         FifoReceiver& in = rank.receiver(0, protocol);
@@ -87,7 +87,7 @@ TEST_P(FifoConformance, BackPressure) {
           in.release();
         }
       }
-      rank.barrier();
+      rank.driving_barrier();
     });
   }
 }
@@ -112,16 +112,16 @@ TEST_P(FifoConformance, AnOldMessageDoesNotSpoilTheCredits) {
     if (rank.rank == 1) {
       send(rank, out, 1);
       receive(rank, in, kMany - kUnread);
-      rank.barrier();
-      rank.barrier();
+      rank.driving_barrier();
+      rank.driving_barrier();
       receive(rank, in, kUnread + kFree);
     } else {
       send(rank, out, kMany);
-      rank.barrier();
+      rank.driving_barrier();
       receive(rank, in, 1);
       send(rank, out, kFree);
       EXPECT_FALSE(out.try_send());
-      rank.barrier();
+      rank.driving_barrier();
     }
     rank.barrier();
   });

@@ -67,7 +67,9 @@ TEST_P(ProcessConformance, APeerMayDieAtAnyMoment) {
       rank.meeting.await_mark(1, 0);
       receive(rank, in, 100);
       kill(rank.meeting.pid(1), SIGKILL);
-      if (!eventually([&] { return out.try_send(), in.try_receive(), rank.transport->peer_state(1) == PeerState::kDied; })) {
+      if (!eventually([&] {
+            return out.try_send(), rank.transport->progress(), in.try_receive(), rank.transport->peer_state(1) == PeerState::kDied;
+          })) {
         throw std::runtime_error("the death was not noticed");
       }
     });

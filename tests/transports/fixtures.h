@@ -7,6 +7,7 @@
 
 #include "executor/transport.h"
 #include "transports/shm/shm_transport.h"
+#include "transports/tcp/tcp_transport.h"
 
 namespace tutti {
 
@@ -20,11 +21,15 @@ inline void PrintTo(const TransportFixture& fixture, std::ostream* out) {
   *out << fixture.name;
 }  // for GoogleTest
 
-inline constexpr size_t kTestBudget = size_t{1} << 30;
+inline std::shared_ptr<MemoryBudget> test_budget(size_t bytes = size_t{1} << 30) {
+  return std::make_shared<MemoryBudget>(bytes);
+}
 
 inline constexpr TransportFixture kTransportsUnderTest[] = {
     {"shm", [](int rank, int nranks, const FifoShapes& shapes,
-               const Key& key) { return make_shm_transport(rank, nranks, shapes, key, kTestBudget); }},
+               const Key& key) { return make_shm_transport(rank, nranks, shapes, key, test_budget()); }},
+    {"tcp", [](int rank, int nranks, const FifoShapes& shapes,
+               const Key& key) { return make_tcp_transport(rank, nranks, shapes, {.interfaces = "lo"}, key, test_budget()); }},
 };
 
 }  // namespace tutti

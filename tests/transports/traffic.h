@@ -41,7 +41,7 @@ class Outgoing {
   bool try_send() {
     if (!fifo_.ready()) return false;
     pattern_.write(sent_, fifo_.payload());
-    fifo_.post(pattern_.signature(sent_));
+    fifo_.post(pattern_.signature(sent_), static_cast<uint32_t>(pattern_.size(sent_)));
     ++sent_;
     return true;
   }
@@ -79,6 +79,7 @@ inline void send(TestRank& rank, Outgoing& out, uint64_t messages) {
   for (uint64_t i = 0; i < messages; ++i) {
     if (!eventually([&] { return rank.transport->progress(), out.try_send(); })) throw std::runtime_error("no slot came free");
   }
+  rank.transport->settle();
 }
 
 inline void receive(TestRank& rank, Incoming& in, uint64_t messages) {

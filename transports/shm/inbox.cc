@@ -33,10 +33,11 @@ size_t segment_length(const FifoShapes& shapes, int nranks) {
   return fifo_offset(shapes, nranks, {.peer = nranks - 1, .channel = 0, .protocol = Protocol::kInline});
 }
 
-Result<std::shared_ptr<Inbox>> Inbox::create(const InboxId& id, int rank, int nranks, const FifoShapes& shapes, size_t budget_bytes) {
+Result<std::shared_ptr<Inbox>> Inbox::create(const InboxId& id, int rank, int nranks, const FifoShapes& shapes,
+                                             std::shared_ptr<MemoryBudget> budget) {
   Result<Fd> fd = create_segment(segment_length(shapes, nranks));
   if (!fd.ok()) return fd.status();
-  std::shared_ptr<Inbox> inbox(new Inbox(id, rank, nranks, shapes, budget_bytes, std::move(*fd)));
+  std::shared_ptr<Inbox> inbox(new Inbox(id, rank, nranks, shapes, std::move(budget), std::move(*fd)));
   std::lock_guard lock(registry().mutex);
   registry().inboxes[id] = inbox;
   return inbox;
@@ -67,27 +68,16 @@ Result<std::byte*> Inbox::prepare(const FifoKey& key) {
   std::lock_guard lock(mutex_);
   if (const auto found = mapped_.find(key); found != mapped_.end()) return found->second.data();
   const size_t bytes = length(key.protocol);
-  if (bytes > budget_bytes_ - prepared_bytes_) {
-    return Status(Code::kSystem, "the connections of rank " + std::to_string(rank_) + " hold " + std::to_string(prepared_bytes_) +
-                                     " of the " + std::to_string(budget_bytes_) +
-                                     " bytes that a communicator may use (TUTTI_MEMORY), and one more needs " + std::to_string(bytes) +
-                                     ": raise it, or lower TUTTI_SLOT_BYTES or TUTTI_SLOTS");
-  }
+  if (Status status = budget_->take(bytes); !status.ok()) return status;
   if (Status status = reserve(fd_.get(), offset(key), bytes); !status.ok()) return status;
   Result<Mapping> mapping = Mapping::map(fd_.get(), offset(key), bytes);
   if (!mapping.ok()) return mapping.status();
-  prepared_bytes_ += bytes;
   return mapped_.emplace(key, std::move(*mapping)).first->second.data();
 }
 
 bool Inbox::prepared(const FifoKey& key) {
   std::lock_guard lock(mutex_);
   return mapped_.contains(key);
-}
-
-size_t Inbox::prepared_bytes() const {
-  std::lock_guard lock(mutex_);
-  return prepared_bytes_;
 }
 
 }  // namespace tutti::shm

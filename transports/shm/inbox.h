@@ -19,9 +19,10 @@ using InboxId = std::array<std::byte, 16>;
 
 class Inbox {
  public:
-  // Registers the inbox under `id`, which no other has. Its FIFOs take at most `budget_bytes` together. shared_ptr: the owner and the peers
-  // of its process use one mapping, whoever ends last.
-  static Result<std::shared_ptr<Inbox>> create(const InboxId& id, int rank, int nranks, const FifoShapes& shapes, size_t budget_bytes);
+  // Registers the inbox under `id`, which no other has. shared_ptr: the owner and the peers of its process use one mapping, and its
+  // budget, whoever ends last.
+  static Result<std::shared_ptr<Inbox>> create(const InboxId& id, int rank, int nranks, const FifoShapes& shapes,
+                                               std::shared_ptr<MemoryBudget> budget);
   // nullptr where no such inbox lives in this process.
   static std::shared_ptr<Inbox> find(const InboxId& id);
   ~Inbox();
@@ -34,8 +35,6 @@ class Inbox {
   Result<std::byte*> prepare(const FifoKey& key);
   // Whether somebody has.
   bool prepared(const FifoKey& key);
-  // Of all that were prepared.
-  size_t prepared_bytes() const;
 
   // Where the FIFO lies in the segment, in bytes; the same for every process.
   size_t offset(const FifoKey& key) const;
@@ -45,18 +44,17 @@ class Inbox {
   std::atomic<PeerState> owner{PeerState::kAlive};
 
  private:
-  Inbox(const InboxId& id, int rank, int nranks, const FifoShapes& shapes, size_t budget_bytes, Fd fd)
-      : id_(id), rank_(rank), nranks_(nranks), shapes_(shapes), budget_bytes_(budget_bytes), fd_(std::move(fd)) {}
+  Inbox(const InboxId& id, int rank, int nranks, const FifoShapes& shapes, std::shared_ptr<MemoryBudget> budget, Fd fd)
+      : id_(id), rank_(rank), nranks_(nranks), shapes_(shapes), budget_(std::move(budget)), fd_(std::move(fd)) {}
 
   InboxId id_;
   int rank_;
   int nranks_;
   FifoShapes shapes_;
-  size_t budget_bytes_;
+  std::shared_ptr<MemoryBudget> budget_;
   Fd fd_;
-  mutable std::mutex mutex_;  // of both below
+  std::mutex mutex_;
   std::map<FifoKey, Mapping> mapped_;
-  size_t prepared_bytes_ = 0;
 };
 
 // Where the FIFO `key` lies in the inbox of `owner`, and how long a segment is: what both ends compute alike.

@@ -31,12 +31,12 @@ InboxId inbox_id(const Links& links, const LinkName& name, uint32_t context) {
 class ShmTransport final : public Transport {
  public:
   // `members`: the ranks that the links know, by rank.
-  ShmTransport(std::vector<int> members, int rank, uint32_t context, const FifoShapes& shapes, size_t budget_bytes,
+  ShmTransport(std::vector<int> members, int rank, uint32_t context, const FifoShapes& shapes, std::shared_ptr<MemoryBudget> budget,
                std::shared_ptr<Links> links)
       : rank_(rank),
         context_(context),
         shapes_(shapes),
-        budget_bytes_(budget_bytes),
+        budget_(std::move(budget)),
         members_(std::move(members)),
         links_(std::move(links)),
         peers_(members_.size()) {}
@@ -47,8 +47,7 @@ class ShmTransport final : public Transport {
   }
 
   Status open() {
-    Result<std::shared_ptr<Inbox>> inbox =
-        Inbox::create(inbox_id(*links_, links_->name(), context_), rank_, nranks(), shapes_, budget_bytes_);
+    Result<std::shared_ptr<Inbox>> inbox = Inbox::create(inbox_id(*links_, links_->name(), context_), rank_, nranks(), shapes_, budget_);
     if (!inbox.ok()) return inbox.status();
     inbox_ = std::move(*inbox);
     Status entered =
@@ -61,10 +60,10 @@ class ShmTransport final : public Transport {
   uint32_t abilities() const override { return kAbilityMapped | kAbilityInline | kAbilityDerive; }
   const FifoShapes& shapes() const override { return shapes_; }
   std::span<const std::byte> address() const override { return links_->name(); }
-  size_t memory_bytes() const override { return inbox_->prepared_bytes(); }
 
   Status introduce(std::vector<std::vector<std::byte>> addresses) override;
-  Result<std::unique_ptr<Transport>> derive(std::vector<int> members, uint32_t context, const FifoShapes& shapes) override;
+  Result<std::unique_ptr<Transport>> derive(std::vector<int> members, uint32_t context, const FifoShapes& shapes,
+                                            std::shared_ptr<MemoryBudget> budget) override;
   Result<FifoSender*> sender(const FifoKey& key, double timeout_s) override;
   Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) override;
   PeerState peer_state(int peer) const override;
@@ -91,7 +90,7 @@ class ShmTransport final : public Transport {
   int rank_;
   uint32_t context_;
   FifoShapes shapes_;
-  size_t budget_bytes_;
+  std::shared_ptr<MemoryBudget> budget_;
   std::vector<int> members_;
   std::shared_ptr<Links> links_;  // shared_ptr: with those that were derived from this one
   std::shared_ptr<Inbox> inbox_;
@@ -122,12 +121,13 @@ Status ShmTransport::introduce(std::vector<std::vector<std::byte>> addresses) {
   return {};
 }
 
-Result<std::unique_ptr<Transport>> ShmTransport::derive(std::vector<int> members, uint32_t context, const FifoShapes& shapes) {
+Result<std::unique_ptr<Transport>> ShmTransport::derive(std::vector<int> members, uint32_t context, const FifoShapes& shapes,
+                                                        std::shared_ptr<MemoryBudget> budget) {
   const auto place = std::find(members.begin(), members.end(), rank_);
   if (place == members.end()) return Status(Code::kInternal, "rank " + std::to_string(rank_) + " is none of the derived transport's");
   const auto rank = static_cast<int>(place - members.begin());
   for (int& member : members) member = members_[static_cast<size_t>(member)];
-  auto derived = std::make_unique<ShmTransport>(std::move(members), rank, context, shapes, budget_bytes_, links_);
+  auto derived = std::make_unique<ShmTransport>(std::move(members), rank, context, shapes, std::move(budget), links_);
   if (Status status = derived->open(); !status.ok()) return status;
   return std::unique_ptr<Transport>(std::move(derived));
 }
@@ -217,13 +217,14 @@ void ShmTransport::farewell(PeerState state) {
 }  // namespace
 }  // namespace shm
 
-Result<std::unique_ptr<Transport>> make_shm_transport(int rank, int nranks, const FifoShapes& shapes, const Key& key, size_t budget_bytes) {
+Result<std::unique_ptr<Transport>> make_shm_transport(int rank, int nranks, const FifoShapes& shapes, const Key& key,
+                                                      std::shared_ptr<MemoryBudget> budget) {
   Result<std::shared_ptr<shm::Links>> links = shm::Links::open(rank, key);
   if (!links.ok()) return links.status();
   std::vector<int> members(static_cast<size_t>(nranks));
   std::iota(members.begin(), members.end(), 0);
   auto transport =
-      std::make_unique<shm::ShmTransport>(std::move(members), rank, shm::kFirstContext, shapes, budget_bytes, std::move(*links));
+      std::make_unique<shm::ShmTransport>(std::move(members), rank, shm::kFirstContext, shapes, std::move(budget), std::move(*links));
   if (Status status = transport->open(); !status.ok()) return status;
   return std::unique_ptr<Transport>(std::move(transport));
 }

@@ -10,7 +10,8 @@
 
 namespace tutti {
 
-// `key` is the communicator's secret. `budget_bytes`: the most that its FIFOs may take. Errors: kSystem.
-Result<std::unique_ptr<Transport>> make_shm_transport(int rank, int nranks, const FifoShapes& shapes, const Key& key, size_t budget_bytes);
+// `key` is the communicator's secret. `budget`: of the FIFOs into this rank. Errors: kSystem.
+Result<std::unique_ptr<Transport>> make_shm_transport(int rank, int nranks, const FifoShapes& shapes, const Key& key,
+                                                      std::shared_ptr<MemoryBudget> budget);
 
 }  // namespace tutti

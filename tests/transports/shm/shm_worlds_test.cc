@@ -172,13 +172,14 @@ TEST_F(ShmWorlds, AReceiverWithoutRoomIsAnErrorOnBothSides) {
   }));
 }
 
+constexpr size_t kFrugal = 2 * 8192;  // two FIFOs of kTestShapes, in pages
+
 // The receiver's budget, told on both sides; what there is goes on working.
 TEST(ShmBudget, OneFifoMoreIsAnErrorThatNamesTheBudget) {
   expect_ends(run_ranks(Mode::kProcesses, 2, [](Meeting& meeting, int number) {
-    const size_t budget = 2 * (kTestShapes.staged.bytes() + 4096);
     TransportFixture frugal = kShm;
     frugal.make = [](int rank, int nranks, const FifoShapes& shapes, const Key& key) {
-      return make_shm_transport(rank, nranks, shapes, key, 2 * (kTestShapes.staged.bytes() + 4096));
+      return make_shm_transport(rank, nranks, shapes, key, test_budget(kFrugal));
     };
     TestRank rank(frugal, meeting, number, 2);
     rank.open();
@@ -189,9 +190,6 @@ TEST(ShmBudget, OneFifoMoreIsAnErrorThatNamesTheBudget) {
       EXPECT_EQ(status.code(), Code::kSystem);
       EXPECT_NE(status.message().find("TUTTI_MEMORY"), std::string::npos) << status.message();
     }
-    rank.barrier();
-    EXPECT_LE(rank.transport->memory_bytes(), budget);
-    EXPECT_EQ(rank.transport->memory_bytes() != 0, number == 1);
     rank.barrier();
     Traffic(rank, {Protocol::kStaged}, 1).exchange(10);
     rank.barrier();

@@ -1,0 +1,118 @@
+// Ranks of several nodes: every collective exact where shared memory joins some ranks and TCP others, and over TCP alone. Suites:
+// MixedNodes fakes two nodes by TUTTI_NODE_ID; TcpOnly is one host without shared memory; Hosts has real network namespaces as hosts, with
+// no TUTTI variable set but tutti-run's (root only).
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "program.h"
+
+namespace {
+
+using namespace perf_test;
+
+constexpr const char* kCollectives[] = {"all_reduce", "all_gather", "reduce_scatter", "broadcast",        "reduce",   "gather", "scatter",
+                                        "alltoall",   "alltoallv",  "all_gather_v",   "reduce_scatter_v", "sendrecv", "barrier"};
+
+// Small, over an inline slot, and several slices.
+std::string arguments_of(const std::string& collective) {
+  return collective + (collective == "barrier" ? " -w 0 -i 3" : " -b 8 -e 1M -f 362 -w 0 -i 1");
+}
+
+void expect_exact(const Result& result, int ranks, const char* transport) {
+  ASSERT_EQ(result.status, 0) << result.err << result.out;
+  ASSERT_TRUE(result.json.is_object()) << result.out;
+  EXPECT_EQ(result.json["ranks"], ranks);
+  EXPECT_EQ(result.json["transport"], transport);
+  ASSERT_GE(result.json["rows"].size(), 1u);
+  for (const Json& row : result.json["rows"]) {
+    if (row["wrong"].is_null()) {
+      EXPECT_EQ(result.json["collective"], "barrier");
+      continue;
+    }
+    EXPECT_EQ(row["wrong"], 0) << row;
+    if (!row["in_place"].is_null()) {
+      EXPECT_EQ(row["in_place"]["wrong"], 0) << row;
+    }
+  }
+}
+
+class MixedNodes : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(MixedNodes, AreExact) {
+  const std::string by_rank = R"(sh -c 'export TUTTI_NODE_ID=node$((TUTTI_RANK / 2)); exec "$@"' -- )";
+  for (const int ranks : {3, 4}) {  // with 3, the last rank is alone on its node
+    SCOPED_TRACE(ranks);
+    const std::string launcher = std::string(TUTTI_RUN) + " -n " + std::to_string(ranks) + " -- ";
+    expect_exact(run(launcher + by_rank + kPerf + " " + arguments_of(GetParam())), ranks, "shm+tcp");
+  }
+}
+
+TEST(Nodes, EveryRankANodeOfItsOwnIsTcp) {
+  const std::string by_rank = R"(sh -c 'export TUTTI_NODE_ID=node$TUTTI_RANK; exec "$@"' -- )";
+  expect_exact(run(std::string(TUTTI_RUN) + " -n 3 -- " + by_rank + kPerf + " " + arguments_of("all_reduce")), 3, "tcp");
+}
+
+TEST(Nodes, WithoutACommonTransportBothRanksAreNamed) {
+  const std::string by_rank = R"(sh -c 'export TUTTI_TRANSPORTS=shm TUTTI_NODE_ID=node$TUTTI_RANK; exec "$@"' -- )";
+  const Result result = run(std::string(TUTTI_RUN) + " -n 2 -- " + by_rank + kPerf + " all_reduce -b 8 -e 8");
+  EXPECT_NE(result.status, 0);
+  for (const char* part : {"rank 0 (", "rank 1 (", "different nodes", "TUTTI_TRANSPORTS=shm", "add tcp"}) {
+    EXPECT_NE(result.err.find(part), std::string::npos) << part << ": " << result.err;
+  }
+}
+
+class TcpOnly : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TcpOnly, IsExact) {
+  expect_exact(run(std::string("env TUTTI_TRANSPORTS=tcp ") + kPerf + " -n 3 " + arguments_of(GetParam())), 3, "tcp");
+}
+
+TEST(Nodes, AWrongInterfaceIsAnErrorThatListsThem) {
+  const Result result = run(std::string("env TUTTI_SOCKET_IFNAME=nosuch ") + kPerf + " -n 2 all_reduce -b 8 -e 8");
+  EXPECT_NE(result.status, 0);
+  for (const char* part : {"TUTTI_SOCKET_IFNAME=nosuch", "lo (127.0.0.1"}) {
+    EXPECT_NE(result.err.find(part), std::string::npos) << part << ": " << result.err;
+  }
+}
+
+// Four hosts with two ranks each. One lab for all tests.
+class Hosts : public ::testing::TestWithParam<const char*> {
+ protected:
+  static void SetUpTestSuite() { made_ = geteuid() == 0 && std::system((lab() + "up 4 2>/dev/null").c_str()) == 0; }
+  static void TearDownTestSuite() {
+    if (!made_) return;
+    EXPECT_EQ(std::system((lab() + "down").c_str()), 0);
+  }
+  void SetUp() override {
+    if (!made_) GTEST_SKIP() << "network namespaces cannot be made here: that takes root, iproute2 and a kernel that lets root do it";
+  }
+  static std::string lab() { return "env TUTTI_LAB=tuttitest" + std::to_string(getpid()) + " " + kNetnsLab + " "; }
+  static Result on_hosts(const std::string& settings, const std::string& arguments) {
+    return run(lab() + "exec 0 env " + settings + " " + TUTTI_RUN + " -n 8 -- " + kNetnsLab + " by-rank 2 " + kPerf + " " + arguments);
+  }
+
+ private:
+  static constexpr const char* kNetnsLab = NETNS_LAB;
+  static inline bool made_ = false;
+};
+
+TEST_P(Hosts, AreExactWithNothingSet) {
+  expect_exact(on_hosts("", arguments_of(GetParam())), 8, "shm+tcp");
+}
+
+TEST_P(Hosts, AreExactOverTcpAlone) {
+  expect_exact(on_hosts("TUTTI_TRANSPORTS=tcp", arguments_of(GetParam())), 8, "tcp");
+}
+
+std::string name_of(const ::testing::TestParamInfo<const char*>& instance) {
+  return instance.param;
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, MixedNodes, ::testing::ValuesIn(kCollectives), name_of);
+INSTANTIATE_TEST_SUITE_P(Each, TcpOnly, ::testing::ValuesIn(kCollectives), name_of);
+INSTANTIATE_TEST_SUITE_P(Each, Hosts, ::testing::ValuesIn(kCollectives), name_of);
+
+}  // namespace

@@ -143,6 +143,7 @@ class Communicator {
   int rank_;
   int nranks_;
   Config config_;
+  std::shared_ptr<MemoryBudget> budget_;  // shared_ptr: with the memory of FIFOs, which peers in this process may still hold
   Device* device_ = nullptr;  // that holds this rank's buffers
   Membership membership_;
   WaitPolicy wait_policy_;

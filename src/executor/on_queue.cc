@@ -55,7 +55,7 @@ Executor::Outcome Executor::go_on(const Step& step, size_t channel) {
   }
   pending.stage = Stage::kNothing;
   if (step.recv != nullptr) step.recv->release();
-  if (step.send != nullptr) step.send->post(pending.span.signature);
+  if (step.send != nullptr) step.send->post(pending.span.signature, static_cast<uint32_t>(pending.span.elems * elem_bytes_));
   return Outcome::kRan;
 }
 

@@ -23,7 +23,7 @@ class Ranks {
       config.transports = transports;
       config.socket_ifname = "lo";
       config.node_id = nodes[static_cast<size_t>(rank)];
-      Result<std::unique_ptr<Transport>> made = make_transport(rank, nranks, config, key);
+      Result<std::unique_ptr<Transport>> made = make_transport(rank, nranks, config, key, std::make_shared<MemoryBudget>(config.memory_bytes));
       status = made.status();
       if (!status.ok()) return;
       all.push_back(std::move(*made));

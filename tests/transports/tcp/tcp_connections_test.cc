@@ -107,7 +107,7 @@ TEST(TcpConnections, ASettledTailGetsOutByItself) {
 // One connection, driven by hand from its far end.
 class OneConnection : public ::testing::Test {
  protected:
-  OneConnection() : fifos_(kTestShapes) { connect(); }
+  OneConnection() : fifos_(kTestShapes, test_budget()) { connect(); }
   void connect() {
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);

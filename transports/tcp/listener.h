@@ -31,7 +31,6 @@ class Listener {
     int rank = 0;
     int nranks = 0;
     Key key{};
-    int sockets = 1;  // connections of a pair
     size_t buffer_bytes = 0;
   };
 

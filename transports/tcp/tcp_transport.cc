@@ -167,8 +167,7 @@ Status TcpTransport::open() {
                                abandon(rank, index);
                              },
                          .abandon = [this](int rank, int index) { abandon(rank, index); }};
-  const Listener::Self self = {
-      .rank = rank_, .nranks = nranks_, .key = key_, .sockets = options_.sockets, .buffer_bytes = options_.buffer_bytes};
+  const Listener::Self self = {.rank = rank_, .nranks = nranks_, .key = key_, .buffer_bytes = options_.buffer_bytes};
   Result<std::unique_ptr<Listener>> listener = Listener::open(self, std::move(addresses), std::move(host));
   if (!listener.ok()) return listener.status();
   listener_ = std::move(*listener);

@@ -99,6 +99,10 @@ const Row kRows[] = {
      }},
     {{"TUTTI_STREAM_BYTES", "8M", "buffers of this size and more are written past the caches"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 0, uint64_t{1} << 62, c.stream_bytes); }},
+    {{"TUTTI_HEARTBEAT", "10", "seconds after which a host that answers nothing counts as lost, 1 or more; 0 = never"},
+     [](Config& c, std::string_view n, std::string_view v) { return set_number(n, v, 0, c.heartbeat_s); }},
+    {{"TUTTI_CHECK", "0", "1: compare every collective's arguments among all ranks before it runs (slow; the same on all ranks)"},
+     [](Config& c, std::string_view n, std::string_view v) { return set_flag(n, v, c.check); }},
     {{"TUTTI_EXPLAIN", "0", "1: rank 0 logs every plan when it is first chosen"},
      [](Config& c, std::string_view n, std::string_view v) { return set_flag(n, v, c.explain); }},
 };

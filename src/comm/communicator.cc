@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kDefaultSpinUs = 50;
 constexpr int kAbortWaitMs = 10'000;
+constexpr uint32_t kContext = 0;  // the tree is this communicator's own
 
 }  // namespace
 
@@ -34,11 +35,19 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   for (int lane = 0; lane < lanes; ++lane) lanes_.push_back(std::make_unique<Lane>(*this, lane, lanes));
   point_to_point_ = std::make_unique<Lane>(*this, kPointToPointLane, 1);
 
-  Result<Membership> membership = bootstrap(id, joining, make_member(rank_, config_, transport_->address()));
+  Joining with_settings = joining;
+  with_settings.heartbeat_s = config_.heartbeat_s;
+  Result<Membership> membership = bootstrap(id, with_settings, make_member(rank_, config_, transport_->address()));
   if (!membership.ok()) return membership.status();
   membership_ = std::move(*membership);
   std::vector<std::vector<std::byte>> addresses;
-  for (const Member& member : membership_.members) addresses.push_back(member.transport);
+  std::vector<std::string> who;
+  for (const Member& member : membership_.members) {
+    addresses.push_back(member.transport);
+    who.push_back(describe(member));
+  }
+  health_ = std::make_shared<Health>(membership_.tree, kContext, rank_, std::move(who));
+  membership_.tree->attach(kContext, health_);
   if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
 
   const double spin_us = config_.spin_us >= 0 ? config_.spin_us : nranks_ <= cores_of(membership_) ? kDefaultSpinUs : 0;
@@ -47,15 +56,28 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   return {};
 }
 
-Communicator::~Communicator() = default;
+Communicator::~Communicator() {
+  if (!health_) return;
+  health_->leave();
+  membership_.tree->detach(kContext);
+}
 
-Status Communicator::usable() const {
-  if (const Code code = async_error(); code != Code::kOk) {
+Code Communicator::async_error() const {
+  if (const Code code = poison_code(); code != Code::kOk) return code;
+  const std::optional<Failure> failure = health_->failure_of_others();
+  return failure ? failure->code() : Code::kOk;
+}
+
+Status Communicator::usable() {
+  if (const Code code = poison_code(); code != Code::kOk) {
     std::lock_guard lock(error_mutex_);
     return {code, error_};
   }
   if (aborted()) return {Code::kAborted, "the communicator was aborted"};
   if (finalized_) return {Code::kInvalidUsage, "the communicator was finalized: destroy it, and make a new one"};
+  if (!health_->failed()) return {};
+  const std::optional<Failure> failure = health_->failure_of_others();
+  if (failure && failure->kind != Failure::Kind::kDied) return poison({failure->code(), failure->sentence});
   return {};
 }
 
@@ -139,7 +161,7 @@ std::string Communicator::describe_peer(int peer) const {
   return peer == kNoPeer ? "a peer" : describe(membership_.members[static_cast<size_t>(peer)]);
 }
 
-// The first error stays; the peers hear of it.
+// The first error stays; the peers hear that there is one. Whoever knows the reason has told all by health().
 Status Communicator::poison(Status status) {
   {
     std::lock_guard lock(error_mutex_);
@@ -170,12 +192,14 @@ Status Communicator::finalize() {
     return status;
   }
   finalized_ = true;
+  health_->leave();
   transport_->farewell(PeerState::kLeft);
   return {};
 }
 
 bool Communicator::abort() {
   aborted_.store(true);
+  health_->report({.kind = Failure::Kind::kFailed, .culprit = rank_, .sentence = describe_peer(rank_) + " was aborted by its program"});
   transport_->farewell(PeerState::kAborted);
   const auto inside = [&] { return in_call_.load() || on_streams_.load(std::memory_order_acquire) != 0; };
   for (int waited_ms = 0; inside() && waited_ms < kAbortWaitMs; ++waited_ms) {
@@ -185,6 +209,11 @@ bool Communicator::abort() {
 }
 
 std::string Communicator::last_error() const {
+  {
+    std::lock_guard lock(error_mutex_);
+    if (poison_code() != Code::kOk) return error_;
+  }
+  if (const std::optional<Failure> failure = health_->failure_of_others()) return failure->sentence;
   std::lock_guard lock(error_mutex_);
   return error_;
 }

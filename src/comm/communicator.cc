@@ -46,7 +46,7 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
     addresses.push_back(member.transport);
     who.push_back(describe(member));
   }
-  health_ = std::make_shared<Health>(membership_.tree, kContext, rank_, std::move(who));
+  health_ = std::make_shared<Health>(*membership_.tree, kContext, rank_, std::move(who));
   membership_.tree->attach(kContext, health_);
   if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
 

@@ -57,6 +57,9 @@ class ControlTree {
   void attach(uint32_t context, std::shared_ptr<TreeListener> listener);
   void detach(uint32_t context);
 
+  // For who must not keep the tree's end waiting.
+  std::shared_ptr<TreeNode> node() const { return node_; }
+
   // Lost where the path is cut. To oneself is legal.
   void send(uint32_t context, int to, uint16_t kind, Bytes payload);
   // To all others.

@@ -25,7 +25,7 @@ Status Dialer::connect() {
 }
 
 Status Dialer::refused(int error) const {
-  if (error == ECONNREFUSED) return {Code::kRemote, "nobody listens for " + there_ + ": " + gone_};
+  if (error == ECONNREFUSED) return {Code::kRemote, "nobody listens at " + to_.text() + ": " + gone_};
   return system_error("connect to " + there_, error);
 }
 

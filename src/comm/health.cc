@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "comm/tree_node.h"
+
 namespace tutti {
 namespace {
 
@@ -45,8 +47,8 @@ std::string list_groups(const std::map<std::string, std::vector<int>>& ranks_by_
   return text;
 }
 
-Health::Health(std::shared_ptr<ControlTree> tree, uint32_t context, int rank, std::vector<std::string> who, std::vector<int> in_tree)
-    : tree_(std::move(tree)), context_(context), rank_(rank), who_(std::move(who)), in_tree_(std::move(in_tree)), left_(who_.size(), false) {
+Health::Health(const ControlTree& tree, uint32_t context, int rank, std::vector<std::string> who, std::vector<int> in_tree)
+    : node_(tree.node()), context_(context), rank_(rank), who_(std::move(who)), in_tree_(std::move(in_tree)), left_(who_.size(), false) {
   for (int each = 0; each < static_cast<int>(who_.size()); ++each) {
     if (static_cast<int>(in_tree_.size()) == each) in_tree_.push_back(each);
     rank_of_[in_tree_[static_cast<size_t>(each)]] = each;
@@ -81,7 +83,7 @@ void Health::tell(Failure failure, bool own) {
   writer.u16(static_cast<uint16_t>(failure.kind));
   writer.u32(static_cast<uint32_t>(failure.culprit));
   writer.text(failure.sentence);
-  tree_->flood(context_, kFailure, writer.take());
+  flood(kFailure, writer.take());
 }
 
 void Health::on_died(int tree_rank, const std::string& how) {
@@ -98,7 +100,7 @@ void Health::leave() {
     if (left_[self]) return;
     left_[self] = true;
   }
-  tree_->flood(context_, kLeft, {});
+  flood(kLeft, {});
 }
 
 bool Health::has_left(int rank) const {
@@ -112,7 +114,11 @@ void Health::on_message(int from, uint16_t kind, std::span<const std::byte> payl
 }
 
 void Health::send(int to, uint16_t kind, Bytes payload) {
-  tree_->send(context_, in_tree_[static_cast<size_t>(to)], kind, std::move(payload));
+  node_->post({.context = context_, .to = static_cast<uint32_t>(in_tree_[static_cast<size_t>(to)]), .kind = kind, .payload = std::move(payload)});
+}
+
+void Health::flood(uint16_t kind, Bytes payload) {
+  node_->post({.context = context_, .to = kToAll, .kind = kind, .payload = std::move(payload)});
 }
 
 void Health::hear(int from, uint16_t kind, std::span<const std::byte> payload) {
@@ -202,7 +208,7 @@ uint64_t Health::ask(int whom, uint64_t number) {
   writer.u64(number);
   writer.u16(whom == kEverybody ? 1 : 0);
   if (whom == kEverybody) {
-    tree_->flood(context_, kAsk, writer.take());
+    flood(kAsk, writer.take());
   } else {
     send(whom, kAsk, writer.take());
   }
@@ -298,7 +304,7 @@ void Health::compare(int from, std::span<const std::byte> payload) {
   lock.unlock();
   ByteWriter writer;
   writer.u64(number);
-  tree_->flood(context_, kPassed, writer.take());
+  flood(kPassed, writer.take());
 }
 
 }  // namespace tutti

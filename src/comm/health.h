@@ -45,7 +45,7 @@ struct Answer {
 class Health final : public TreeListener {
  public:
   // `who`: by rank, "rank 3 (host h, pid 42)". `in_tree`: by rank, the tree's rank; empty where they are the same.
-  Health(std::shared_ptr<ControlTree> tree, uint32_t context, int rank, std::vector<std::string> who, std::vector<int> in_tree = {});
+  Health(const ControlTree& tree, uint32_t context, int rank, std::vector<std::string> who, std::vector<int> in_tree = {});
 
   // A cheap look: acquire, pairs with note(). True once anything has failed anywhere, here included.
   bool failed() const { return failed_.load(std::memory_order_acquire); }
@@ -97,13 +97,15 @@ class Health final : public TreeListener {
   void tell(Failure failure, bool own);
   void hear(int from, uint16_t kind, std::span<const std::byte> payload);
   void send(int to, uint16_t kind, Bytes payload);
+  void flood(uint16_t kind, Bytes payload);
   void answer(int from, std::span<const std::byte> payload);
   void take_answer(int from, std::span<const std::byte> payload);
   void compare(int from, std::span<const std::byte> payload);
   std::string doing() const;
   std::string mail_with(int rank) const;
 
-  std::shared_ptr<ControlTree> tree_;
+  // The node and not the tree: that ends with its communicators, in their thread, and its end waits for its goodbye.
+  std::shared_ptr<TreeNode> node_;
   uint32_t context_;
   int rank_;
   std::vector<std::string> who_;

@@ -118,12 +118,8 @@ bool names(int rank, const std::string& message) {
 void expect_remote_error(int dead, tuttiComm_t comm, tuttiResult_t result) {
   const std::string message = tuttiGetLastError(comm);
   EXPECT_EQ(result, tuttiRemoteError) << message;
-  // A rank that waits for a survivor hears from it that it has failed.
   const auto says = [&](const std::string& fragment) { return message.find(fragment) != std::string::npos; };
-  // The dead one, or a survivor that had failed of it before, and may have ended by now.
-  EXPECT_TRUE(says(": rank ")) << message;
-  EXPECT_TRUE(says(" died") || says("failed or was aborted") || says("its process has ended or is ending")) << message;
-  EXPECT_TRUE(!names(dead, message) || !says("failed or was aborted")) << "the dead one had no time to fail: " << message;
+  EXPECT_TRUE(names(dead, message) && says(" died")) << "every survivor hears who died, whomever it waited for: " << message;
   EXPECT_TRUE(says("all_reduce number ")) << message;
   tuttiResult_t async = tuttiSuccess;
   EXPECT_EQ(tuttiCommGetAsyncError(comm, &async), tuttiSuccess);

@@ -1,5 +1,7 @@
 #include "comm/call_log.h"
 
+#include <algorithm>
+
 #include "comm/request.h"
 
 namespace tutti {
@@ -61,13 +63,18 @@ std::optional<LoggedCall> CallLog::find(uint64_t number) const {
   return call && call->number == number ? call : std::nullopt;
 }
 
-std::optional<LoggedCall> CallLog::latest() const {
-  std::optional<LoggedCall> latest;
+std::vector<LoggedCall> CallLog::all() const {
+  std::vector<LoggedCall> calls;
   for (const Slot& slot : slots_) {
-    const std::optional<LoggedCall> call = read(slot);
-    if (call && (!latest || call->number > latest->number)) latest = call;
+    if (const std::optional<LoggedCall> call = read(slot)) calls.push_back(*call);
   }
-  return latest;
+  std::sort(calls.begin(), calls.end(), [](const LoggedCall& a, const LoggedCall& b) { return a.number < b.number; });
+  return calls;
+}
+
+std::optional<LoggedCall> CallLog::latest() const {
+  const std::vector<LoggedCall> calls = all();
+  return calls.empty() ? std::nullopt : std::optional(calls.back());
 }
 
 }  // namespace tutti

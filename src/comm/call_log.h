@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tutti {
 
@@ -49,6 +50,7 @@ class CallLog {
   // Nothing: it has not begun, or is long past.
   std::optional<LoggedCall> find(uint64_t number) const;
   std::optional<LoggedCall> latest() const;
+  std::vector<LoggedCall> all() const;  // in the order of the numbers
 
  private:
   struct alignas(64) Slot {

@@ -196,7 +196,7 @@ std::string Health::doing() const {
   return latest ? "is outside, its last collective was " + describe_call(latest->shape, latest->number) : "has called no collective yet";
 }
 
-uint64_t Health::ask(int whom, uint64_t number) {
+uint64_t Health::ask(int whom) {
   uint64_t question = 0;
   {
     std::lock_guard lock(mutex_);
@@ -205,7 +205,6 @@ uint64_t Health::ask(int whom, uint64_t number) {
   }
   ByteWriter writer;
   writer.u64(question);
-  writer.u64(number);
   writer.u16(whom == kEverybody ? 1 : 0);
   if (whom == kEverybody) {
     flood(kAsk, writer.take());
@@ -217,19 +216,22 @@ uint64_t Health::ask(int whom, uint64_t number) {
 
 void Health::answer(int from, std::span<const std::byte> payload) {
   ByteReader reader(payload);
-  const uint64_t question = reader.u64(), number = reader.u64();
+  const uint64_t question = reader.u64();
   const bool everybody = reader.u16() != 0;
   if (!reader.ok()) return;
   if (everybody) {
     std::lock_guard lock(mutex_);
     asked_by_others_ = Clock::now();
   }
-  const std::optional<LoggedCall> asked_for = calls_.find(number), latest = calls_.latest();
+  const std::vector<LoggedCall> recent = calls_.all();
   ByteWriter writer;
   writer.u64(question);
-  writer.u16(asked_for.has_value() ? 1 : 0);
-  put(writer, asked_for ? asked_for->shape : CallShape{});
-  writer.u64(latest ? latest->number + 1 : 0);
+  writer.u16(static_cast<uint16_t>(recent.size()));
+  for (const LoggedCall& call : recent) {
+    writer.u64(call.number);
+    put(writer, call.shape);
+  }
+  writer.u64(recent.empty() ? 0 : recent.back().number + 1);
   writer.u16(has_left(rank_) ? 1 : 0);
   writer.text(doing());
   writer.text(mail_with(from));
@@ -239,13 +241,28 @@ void Health::answer(int from, std::span<const std::byte> payload) {
 void Health::take_answer(int from, std::span<const std::byte> payload) {
   ByteReader reader(payload);
   const uint64_t question = reader.u64();
-  const bool has_call = reader.u16() != 0;
-  const std::optional<CallShape> shape = get_shape(reader);
-  Answer answer{.rank = from, .calls = reader.u64(), .left = reader.u16() != 0, .doing = reader.text(), .mail = reader.text()};
+  Answer answer{.rank = from};
+  for (uint16_t left = reader.u16(); left != 0 && reader.ok(); --left) {
+    const uint64_t number = reader.u64();
+    const std::optional<CallShape> shape = get_shape(reader);
+    if (!shape) return;
+    answer.recent.push_back({.number = number, .shape = *shape});
+  }
+  answer.calls = reader.u64();
+  answer.left = reader.u16() != 0;
+  answer.doing = reader.text();
+  answer.mail = reader.text();
   if (!reader.ok()) return;
-  if (has_call) answer.asked_for = shape;
   std::lock_guard lock(mutex_);
   if (const auto found = answers_.find(question); found != answers_.end()) found->second.push_back(std::move(answer));
+}
+
+std::optional<Health::Difference> Health::difference(const Answer& answer) const {
+  for (const LoggedCall& theirs : answer.recent) {
+    const std::optional<LoggedCall> mine = calls_.find(theirs.number);
+    if (mine && mine->shape != theirs.shape) return Difference{.number = theirs.number, .mine = mine->shape, .theirs = theirs.shape};
+  }
+  return std::nullopt;
 }
 
 std::vector<Answer> Health::answers(uint64_t question) const {

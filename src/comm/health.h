@@ -32,10 +32,10 @@ struct Failure {
   Code code() const { return kind == Kind::kMismatch ? Code::kInvalidUsage : Code::kRemote; }
 };
 
-// What a rank answers to "what are you doing, and what was your call number k?"
+// What a rank answers to "what are you doing?"
 struct Answer {
   int rank = 0;
-  std::optional<CallShape> asked_for;  // its call of that number, where it has begun it and still knows
+  std::vector<LoggedCall> recent;      // its last collectives, in their order
   uint64_t calls = 0;                  // collectives that it has begun
   bool left = false;                   // the communicator, in good order
   std::string doing;                   // "is in broadcast number 5 (...)"
@@ -64,11 +64,17 @@ class Health final : public TreeListener {
   void begin_mail(uint64_t number, std::span<const PointToPoint> calls);
   void end_mail(uint64_t number);
 
-  // Asks one rank, or all others (kEverybody), about its call `number`. Answers come as long as the question is not forgotten.
+  // Asks one rank, or all others (kEverybody). Answers come as long as the question is not forgotten.
   static constexpr int kEverybody = -1;
-  uint64_t ask(int whom, uint64_t number);
+  uint64_t ask(int whom);
   std::vector<Answer> answers(uint64_t question) const;
   void forget(uint64_t question);
+  // The first call of which both know that they differ.
+  struct Difference {
+    uint64_t number = 0;
+    CallShape mine, theirs;
+  };
+  std::optional<Difference> difference(const Answer& answer) const;
   // Whether another rank has asked everybody within the last `seconds`: its finding will come.
   bool somebody_asks(double seconds) const;
 

@@ -133,7 +133,7 @@ Result<Lane::Progress> Lane::advance() {
   suspect_ = executor_.waiting_for().peer;
   asked_at_ = Clock::now();
   comm_.health().forget(probe_);
-  probe_ = comm_.health().ask(suspect_, number_);
+  probe_ = comm_.health().ask(suspect_);
   return Progress::kBlocked;
 }
 

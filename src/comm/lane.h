@@ -63,7 +63,7 @@ class Lane {
   Status look_for_mismatch(const WaitingFor& waiting, double waited_s);
   Status look_at_time(const WaitingFor& waiting, double waited_s);
   Status resolve_suspicion();
-  Status fail_mismatch(int peer, const CallShape& theirs);
+  Status fail_mismatch(int peer, const Health::Difference& difference);
   Status fail_unexplained(const Answer* answer);
   Status fail_timeout(const WaitingFor& waiting, double waited_s, const std::vector<Answer>& answers);
   Status fail_died(int peer);

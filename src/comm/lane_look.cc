@@ -80,21 +80,21 @@ Status Lane::look_for_mismatch(const WaitingFor& waiting, double waited_s) {
     const std::vector<Answer> answers = health.answers(probe_);
     if (!answers.empty()) {
       health.forget(std::exchange(probe_, 0));
-      const std::optional<CallShape>& theirs = answers.front().asked_for;
-      if (theirs && *theirs != shape_) return fail_mismatch(probed_, *theirs);
+      if (const auto difference = health.difference(answers.front())) return fail_mismatch(probed_, *difference);
     }
   }
   if (waited_s < next_probe_s_) return {};
   next_probe_s_ = 2 * waited_s;
   if (probe_ != 0) health.forget(probe_);
   probed_ = waiting.peer;
-  probe_ = health.ask(probed_, number_);
+  probe_ = health.ask(probed_);
   return {};
 }
 
-Status Lane::fail_mismatch(int peer, const CallShape& theirs) {
-  const std::string sentence = mismatch_sentence(comm_.describe_peer(comm_.rank_), describe_call(shape_, number_), comm_.describe_peer(peer),
-                                                 describe_call(theirs, number_));
+Status Lane::fail_mismatch(int peer, const Health::Difference& difference) {
+  const std::string sentence =
+      mismatch_sentence(comm_.describe_peer(comm_.rank_), describe_call(difference.mine, difference.number), comm_.describe_peer(peer),
+                        describe_call(difference.theirs, difference.number));
   comm_.health().report({.kind = Failure::Kind::kMismatch, .culprit = peer, .sentence = sentence});
   return fail_quietly({Code::kInvalidUsage, describe() + ": " + sentence});
 }
@@ -103,9 +103,8 @@ Status Lane::fail_mismatch(int peer, const CallShape& theirs) {
 Status Lane::resolve_suspicion() {
   const std::vector<Answer> answers = comm_.health().answers(probe_);
   if (answers.empty()) return seconds_since(asked_at_) < kAnswersWithin_s ? Status() : fail_unexplained(nullptr);
-  const std::optional<CallShape>& theirs = answers.front().asked_for;
-  if (is_mail() || !theirs || *theirs == shape_) return fail_unexplained(&answers.front());
-  return fail_mismatch(suspect_, *theirs);
+  const auto difference = is_mail() ? std::nullopt : comm_.health().difference(answers.front());
+  return difference ? fail_mismatch(suspect_, *difference) : fail_unexplained(&answers.front());
 }
 
 Status Lane::fail_unexplained(const Answer* answer) {
@@ -120,7 +119,7 @@ Status Lane::fail_unexplained(const Answer* answer) {
     sentence += ": a send and its receive must have equal counts and types, and meet in the order of the calls";
   } else {
     if (answer != nullptr) {
-      const bool same = answer->asked_for.has_value();
+      const bool same = answer->calls > number_;
       sentence += same ? " although both are in " + describe_call(shape_, number_) + ": their v-counts do not match" : ": it " + answer->doing;
     }
     sentence += ": all ranks must make the same calls in the same order, with equal counts, types, reductions and roots (and v-counts that match)";
@@ -140,7 +139,7 @@ Status Lane::look_at_time(const WaitingFor& waiting, double waited_s) {
       }
       if (leaves_to_others_ && seconds_since(asked_at_) < kFindingWithin_s) return {};
       asked_at_ = Clock::now();
-      census_ = health.ask(Health::kEverybody, number_);
+      census_ = health.ask(Health::kEverybody);
       return {};
     }
     const std::vector<Answer> answers = health.answers(census_);
@@ -167,8 +166,8 @@ Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std:
       late["does not answer (its process is stopped, or it is cut off)"].push_back(rank);
     } else if (is_mail() ? rank == waiting.peer : found->second->calls <= number_ || found->second->left) {
       late[found->second->doing].push_back(rank);
-    } else if (found->second->asked_for && *found->second->asked_for != shape_) {
-      return fail_mismatch(rank, *found->second->asked_for);
+    } else if (const auto difference = is_mail() ? std::nullopt : comm_.health().difference(*found->second)) {
+      return fail_mismatch(rank, *difference);
     }
   }
   std::string text = describe() + ": waited " + seconds_text(waited_s) + " for ";

@@ -3,8 +3,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/log.h"
@@ -17,7 +19,7 @@ constexpr auto kRest = std::chrono::milliseconds(100);
 constexpr auto kSweepEvery = std::chrono::seconds(1);
 constexpr auto kComplainEvery = std::chrono::seconds(10);
 // A stranger younger than this is not sent away to make room: a thousand ranks may well come at once.
-constexpr auto kYoung = std::chrono::seconds(1);
+constexpr auto kYoung = std::chrono::milliseconds(300);
 
 }  // namespace
 
@@ -29,6 +31,10 @@ Reception::~Reception() {
 }
 
 Status Reception::start() {
+  rlimit descriptors = {};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
+    most_strangers_ = std::clamp<size_t>(descriptors.rlim_cur / 4, 1, kMaxStrangers);
+  }
   const Result<ControlLoop::Watch> watch = loop_.add(listener_.get(), EPOLLIN, [this](uint32_t) { accept_some(); });
   if (!watch.ok()) return watch.status();
   watch_ = watch.value();
@@ -37,17 +43,13 @@ Status Reception::start() {
 
 void Reception::accept_some() {
   for (int i = 0; i < kAcceptsPerEvent; ++i) {
-    if (strangers_.size() >= kMaxStrangers) {
-      if (Clock::now() - strangers_.front().since < kYoung) return rest();
-      complain("too many connections that say nothing: dropped the oldest");
-      strangers_.front().connection->close();
-      strangers_.pop_front();
-    }
+    if (strangers_.size() >= most_strangers_ && !make_room()) return rest();
     Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
       if (errno == EAGAIN) return;
       if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         complain(system_error("accept a connection", errno).message() + ": trying again shortly (raise `ulimit -n`?)");
+        if (make_room()) continue;
         return rest();
       }
       continue;  // that one has gone already
@@ -65,6 +67,15 @@ void Reception::accept_some() {
     if (!started.ok()) strangers_.pop_back();
     if (sweeper_ == 0) sweeper_ = loop_.at(Clock::now() + kSweepEvery, [this] { sweep(); });
   }
+}
+
+// Sends the oldest away, unless it is young.
+bool Reception::make_room() {
+  if (strangers_.empty() || Clock::now() - strangers_.front().since < kYoung) return false;
+  complain("too many connections that say nothing: dropped the oldest");
+  strangers_.front().connection->close();
+  strangers_.pop_front();
+  return true;
 }
 
 // The socket stays readable: without a rest the loop would spin.

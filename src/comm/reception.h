@@ -1,6 +1,6 @@
 // A listening socket and what happens at it until a guest has proved that it knows the key. All defences against strangers are here:
-// nothing but sizes is believed before the proof; a guest has kHandshakeSeconds for it; at most kMaxStrangers may be at it at once, of whom the
-// oldest goes first; where descriptors run out the listener rests instead of spinning; complaints in the log are few.
+// nothing but sizes is believed before the proof; a guest has kHandshakeSeconds for it; at most kMaxStrangers (or a quarter of the process's
+// descriptors) may be at it at once, of whom the oldest goes first; where descriptors run out the listener rests instead of spinning; complaints in the log are few.
 //
 //   guest -> hello      who I am, what I run, a nonce
 //   guest <- challenge  a nonce, and proof that this end knows the key
@@ -20,7 +20,7 @@ namespace tutti {
 
 class Reception {
  public:
-  static constexpr size_t kMaxStrangers = 256;
+  static constexpr size_t kMaxStrangers = 1024;
   static constexpr double kHandshakeSeconds = 10;
   static constexpr size_t kMaxFrameBytes = 1024;
 
@@ -62,6 +62,7 @@ class Reception {
   };
 
   void accept_some();
+  bool make_room();
   void rest();
   void sweep();
   bool hear(Stranger& stranger, Frame& frame);
@@ -78,6 +79,7 @@ class Reception {
   Admit admit_;
   Incompatible incompatible_;
   ControlLoop::Watch watch_ = 0;
+  size_t most_strangers_ = kMaxStrangers;
   std::list<Stranger> strangers_;  // the oldest first
   uint64_t sweeper_ = 0;           // timers; 0: none is set
   uint64_t resting_ = 0;

@@ -43,7 +43,7 @@ class Executor {
   // these FIFOs. Both references must outlive the executor.
   Executor(const Device& device, Transport& transport, int lane, size_t stream_bytes);
 
-  // Makes the program's connections, within `timeout_s`. The program must outlive the launch.
+  // Makes the program's connections, all within `timeout_s` (0: no bound). The program must outlive the launch.
   Result<std::unique_ptr<Launch>> bind(const Program& program, Protocol protocol, uint32_t slice_bytes, double timeout_s);
 
   // Begins an operation. Precondition: none is running. Both arguments are borrowed until step() says kDone or the operation is given up.

@@ -24,6 +24,7 @@ struct Message {
   uint16_t channel = 0;
   int32_t rank = 0;  // hello: who connects
   int32_t code = 0;  // reply: 0, or a Code
+  uint32_t request = 0;  // and its reply: its number
   Mac proof{};       // hello
   char text[160]{};  // reply: the error
 };
@@ -133,6 +134,7 @@ Result<std::unique_ptr<LinkServer>> LinkServer::listen(std::shared_ptr<Inbox> in
 
 LinkServer::~LinkServer() {
   loop_.remove(watch_);
+  loop_.cancel(resting_);
   // No handler accepts any more. Who stands in the queue shall hear the farewell too; nobody can join it from here on.
   if (listener_) shutdown(listener_.get(), SHUT_RDWR);
   accept_all();
@@ -159,7 +161,10 @@ void LinkServer::farewell(PeerState state) {
 void LinkServer::accept_all() {
   for (;;) {
     Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
+    if (!fd) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) rest();
+      return;
+    }
     if (!same_user(fd.get())) continue;
     std::lock_guard lock(mutex_);
     if (said_ != PeerState::kAlive) say_farewell(fd.get(), said_);
@@ -172,6 +177,14 @@ void LinkServer::accept_all() {
       peers_.pop_back();
     }
   }
+}
+
+// No descriptors are left: the listener stays readable, and the control thread would spin.
+void LinkServer::rest() {
+  if (!loop_.on_thread()) return;  // the destructor's last look
+  constexpr auto kRest = std::chrono::milliseconds(100);
+  loop_.modify(watch_, 0);
+  resting_ = loop_.at(ControlLoop::Clock::now() + kRest, [this] { loop_.modify(watch_, EPOLLIN); });
 }
 
 void LinkServer::serve(Peer& peer) {
@@ -210,6 +223,7 @@ bool LinkServer::handle(Peer& peer, const std::byte* bytes, size_t length) {
   const Result<std::byte*> prepared = inbox_->prepare(key);
   Message reply;
   reply.kind = Kind::kReply;
+  reply.request = message.request;
   if (!prepared.ok()) {
     reply.code = static_cast<int32_t>(prepared.status().code());
     prepared.status().message().copy(reply.text, sizeof reply.text - 1);
@@ -279,29 +293,43 @@ void LinkClient::on_hang_up() {
   on_gone_(peer_, how);
 }
 
-Result<Fd> LinkClient::request_fifo(const FifoKey& key, double timeout_s) {
-  Message request;
-  request.kind = Kind::kFifo;
-  request.protocol = key.protocol;
-  request.channel = static_cast<uint16_t>(key.channel);
-  if (!send_message(fd_.get(), request)) return gone(peer_, "closed the connection");
+// Until a packet that is no goodbye is there.
+Status LinkClient::await_packet(bool bounded, double left_s, double timeout_s) {
   pollfd wait = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
-  const int bound_ms = timeout_s > 0 ? static_cast<int>(std::min(timeout_s * 1000, 1e9)) : -1;
+  const int bound_ms = bounded ? static_cast<int>(std::clamp(left_s * 1000, 0.0, 1e9)) : -1;
   int ready = 0;
   do {
     ready = poll(&wait, 1, bound_ms);
   } while (ready < 0 && errno == EINTR);
   if (ready == 0) {
-    return Status(Code::kTimeout, "rank " + std::to_string(peer_) + " did not answer a request for shared memory within " +
-                                      std::to_string(timeout_s) + " s: its process is stopped or starved");
+    return {Code::kTimeout, "rank " + std::to_string(peer_) + " did not answer a request for shared memory within " +
+                                std::to_string(timeout_s) + " s: its process is stopped or starved"};
   }
   // A goodbye is left for on_hang_up(), which knows what to do with it.
   std::byte first[2];
   const ssize_t waiting = recv(fd_.get(), first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
   if (waiting <= 1) return gone(peer_, "left while this rank was connecting to it");
+  return {};
+}
+
+Result<Fd> LinkClient::request_fifo(const FifoKey& key, double timeout_s) {
+  Message request;
+  request.kind = Kind::kFifo;
+  request.protocol = key.protocol;
+  request.channel = static_cast<uint16_t>(key.channel);
+  request.request = ++requests_;
+  if (!send_message(fd_.get(), request)) return gone(peer_, "closed the connection");
+  const auto begun = ControlLoop::Clock::now();
   Message reply;
   Fd inbox;
-  if (!receive_reply(fd_.get(), reply, inbox)) return Status(Code::kInternal, "rank " + std::to_string(peer_) + " sent no proper reply to a request for shared memory");
+  do {
+    const double left_s = timeout_s - std::chrono::duration<double>(ControlLoop::Clock::now() - begun).count();
+    if (Status status = await_packet(timeout_s > 0, left_s, timeout_s); !status.ok()) return status;
+    inbox.reset();
+    if (!receive_reply(fd_.get(), reply, inbox)) {
+      return Status(Code::kInternal, "rank " + std::to_string(peer_) + " sent no proper reply to a request for shared memory");
+    }
+  } while (reply.request != request.request);
   if (reply.code != 0) {
     reply.text[sizeof reply.text - 1] = '\0';
     return Status(static_cast<Code>(reply.code), "rank " + std::to_string(peer_) + ": " + reply.text);

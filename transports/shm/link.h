@@ -47,6 +47,7 @@ class LinkServer {
   LinkServer(ControlLoop& loop, std::shared_ptr<Inbox> inbox, const Key& key, OnGone on_gone)
       : loop_(loop), inbox_(std::move(inbox)), key_(key), on_gone_(std::move(on_gone)) {}
   void accept_all();
+  void rest();
   void serve(Peer& peer);
   bool handle(Peer& peer, const std::byte* message, size_t bytes);
   void drop(Peer& peer);
@@ -57,6 +58,7 @@ class LinkServer {
   OnGone on_gone_;
   Fd listener_;
   ControlLoop::Watch watch_ = 0;
+  uint64_t resting_ = 0;  // the timer that ends a pause of accepting; the control thread's
   std::mutex mutex_;  // peers_: the control thread changes it, farewell() walks it; said_
   std::list<Peer> peers_;
   PeerState said_ = PeerState::kAlive;  // the farewell, once it was said
@@ -79,10 +81,12 @@ class LinkClient {
   LinkClient(ControlLoop& loop, Fd fd, int peer, OnGone on_gone)
       : loop_(loop), fd_(std::move(fd)), peer_(peer), on_gone_(std::move(on_gone)) {}
   void on_hang_up();
+  Status await_packet(bool bounded, double left_s, double timeout_s);
 
   ControlLoop& loop_;
   Fd fd_;
   ControlLoop::Watch watch_ = 0;
+  uint32_t requests_ = 0;  // made so far: a reply to an earlier one, that was given up, is not taken for the next one's
   int peer_;
   OnGone on_gone_;
   std::atomic<bool> said_{false};  // goodbye. Relaxed: a hang-up in answer to it comes through the kernel, so after it

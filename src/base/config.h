@@ -27,10 +27,10 @@ struct Config {
   std::string node_id;     // empty: boot id and network namespace
   uint64_t slot_bytes = 64 * 1024;
   uint64_t slots = 4;
-  uint64_t lanes = 1;  // operations of a communicator that may be in flight at once, on streams
+  uint64_t lanes = 1;               // operations of a communicator that may be in flight at once, on streams
   uint64_t stream_bytes = 8 << 20;  // outputs of this size and more bypass the caches
-  double heartbeat_s = 10;  // after which a silent host counts as lost; 0: never
-  bool check = false;       // compare every collective's arguments among the ranks before it runs
+  double heartbeat_s = 10;          // after which a silent host counts as lost; 0: never
+  bool check = false;               // compare every collective's arguments among the ranks before it runs
   bool explain = false;
 };
 

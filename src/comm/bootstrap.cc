@@ -80,9 +80,9 @@ std::string describe(const Member& member) {
 }
 
 std::vector<std::string> agreed_settings(const Config& config) {
-  return {"algorithm=" + config.algorithm, "transports=" + config.transports, "slot_bytes=" + std::to_string(config.slot_bytes),
-          "slots=" + std::to_string(config.slots), "lanes=" + std::to_string(config.lanes),
-          "check=" + std::to_string(config.check ? 1 : 0)};
+  return {
+      "algorithm=" + config.algorithm,         "transports=" + config.transports,       "slot_bytes=" + std::to_string(config.slot_bytes),
+      "slots=" + std::to_string(config.slots), "lanes=" + std::to_string(config.lanes), "check=" + std::to_string(config.check ? 1 : 0)};
 }
 
 Member make_member(int rank, const Config& config, std::span<const std::byte> transport) {

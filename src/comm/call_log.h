@@ -1,8 +1,8 @@
 // What a rank's collectives are, published for its control thread, which answers other ranks' questions: the last kKept calls, by number.
-// Threading: begin() and end() of a number by the thread that runs it; different numbers may run on different threads, at most kKept - 1 apart;
-// the rest by any thread.
-// Ordering: a writer clears the stamp, stores the words (release) and then the stamp (release); a reader that finds the same stamp (acquire)
-// before and after the words has read words that belong to it. Plain stores on x86: a call costs five of them in lines of its own.
+// Threading: begin() and end() of a number by the thread that runs it; different numbers may run on different threads, at most kKept - 1
+// apart; the rest by any thread. Ordering: a writer clears the stamp, stores the words (release) and then the stamp (release); a reader
+// that finds the same stamp (acquire) before and after the words has read words that belong to it. Plain stores on x86: a call costs five
+// of them in lines of its own.
 #pragma once
 
 #include <array>

@@ -1,8 +1,8 @@
 // One rank's communicator: who its peers are, in which order its operations run, and what happens when something goes wrong.
 //
 // A request travels submit() -> Lane -> Planner -> Executor. Errors of a running operation poison the communicator: the first one stays,
-// all ranks are told (health.h), and every later call returns it. What another rank failed of poisons this one's at its next call; that one has
-// died does so only once something waits, since what it sent before may be all that is needed.
+// all ranks are told (health.h), and every later call returns it. What another rank failed of poisons this one's at its next call; that one
+// has died does so only once something waits, since what it sent before may be all that is needed.
 //
 // Threading: calls by one thread at a time, but abort(), async_error() and last_error() from any; two threads at once in a call are noticed
 // and refused. Operations on streams run on the streams' threads.

@@ -6,8 +6,9 @@ namespace tutti {
 
 Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine) {
   if (mine.size() > kMaxJoinBytes) {
-    return Status(Code::kInvalidUsage, "this rank's settings and address take " + std::to_string(mine.size()) + " bytes, over the bound of " +
-                                           std::to_string(kMaxJoinBytes) + ": shorten TUTTI_NODE_ID or TUTTI_TRANSPORTS");
+    return Status(Code::kInvalidUsage, "this rank's settings and address take " + std::to_string(mine.size()) +
+                                           " bytes, over the bound of " + std::to_string(kMaxJoinBytes) +
+                                           ": shorten TUTTI_NODE_ID or TUTTI_TRANSPORTS");
   }
   const Result<ControlLoop*> loop = ControlLoop::instance();
   if (!loop.ok()) return loop.status();
@@ -27,8 +28,8 @@ Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Join
   const Dialer::Deadline deadline = deadline_after(joining.timeout_s);
   const int parent = place.value().parent;
   Dialer dialer(place.value().parent_control, "rank " + std::to_string(parent) + "'s control listener",
-                "its process has ended, or the network is blocked", static_cast<size_t>(joining.nranks) * (kMaxJoinBytes + 12) + kMaxTreePayloadBytes,
-                deadline);
+                "its process has ended, or the network is blocked",
+                static_cast<size_t>(joining.nranks) * (kMaxJoinBytes + 12) + kMaxTreePayloadBytes, deadline);
   const auto dial = [&]() -> Status {
     if (Status status = dialer.connect(); !status.ok()) return status;
     Hello hello = make_hello(joining, static_cast<uint32_t>(parent));

@@ -29,7 +29,8 @@ std::optional<CallShape> get_shape(ByteReader& reader) {
 
 }  // namespace
 
-std::string mismatch_sentence(const std::string& one, const std::string& ones_call, const std::string& other, const std::string& others_call) {
+std::string mismatch_sentence(const std::string& one, const std::string& ones_call, const std::string& other,
+                              const std::string& others_call) {
   return "ranks made different calls: " + one + " called " + ones_call + ", " + other + " called " + others_call +
          ": all ranks must make the same calls in the same order, with equal counts, types, reductions and roots (and v-counts that match)";
 }
@@ -114,7 +115,8 @@ void Health::on_message(int from, uint16_t kind, std::span<const std::byte> payl
 }
 
 void Health::send(int to, uint16_t kind, Bytes payload) {
-  node_->post({.context = context_, .to = static_cast<uint32_t>(in_tree_[static_cast<size_t>(to)]), .kind = kind, .payload = std::move(payload)});
+  node_->post(
+      {.context = context_, .to = static_cast<uint32_t>(in_tree_[static_cast<size_t>(to)]), .kind = kind, .payload = std::move(payload)});
 }
 
 void Health::flood(uint16_t kind, Bytes payload) {
@@ -125,7 +127,8 @@ void Health::hear(int from, uint16_t kind, std::span<const std::byte> payload) {
   ByteReader reader(payload);
   switch (kind) {
     case kFailure: {
-      const Failure failure{.kind = static_cast<Failure::Kind>(reader.u16()), .culprit = static_cast<int>(reader.u32()), .sentence = reader.text()};
+      const Failure failure{
+          .kind = static_cast<Failure::Kind>(reader.u16()), .culprit = static_cast<int>(reader.u32()), .sentence = reader.text()};
       if (reader.ok() && failure.culprit >= 0 && static_cast<size_t>(failure.culprit) < who_.size()) note(failure, false);
       return;
     }
@@ -184,7 +187,8 @@ std::string Health::doing() const {
   {
     std::lock_guard lock(mutex_);
     for (const Mail& each : mail_) {
-      if (each.number != 0 && !each.ended) mail = "sendrecv number " + std::to_string(each.number) + " (" + std::to_string(each.calls.size()) + " sends and receives)";
+      if (each.number != 0 && !each.ended)
+        mail = "sendrecv number " + std::to_string(each.number) + " (" + std::to_string(each.calls.size()) + " sends and receives)";
     }
   }
   const std::optional<LoggedCall> latest = calls_.latest();
@@ -311,9 +315,10 @@ void Health::compare(int from, std::span<const std::byte> payload) {
     lock.unlock();
     const bool counts = first.shape == shape;  // then only the v-counts differ
     return tell({.kind = Failure::Kind::kMismatch,
-                   .culprit = from,
-                   .sentence = mismatch_sentence(name_of(first.first), describe_call(first.shape, number), name_of(from),
-                                                 describe_call(shape, number) + (counts ? " with other v-counts" : ""))}, false);
+                 .culprit = from,
+                 .sentence = mismatch_sentence(name_of(first.first), describe_call(first.shape, number), name_of(from),
+                                               describe_call(shape, number) + (counts ? " with other v-counts" : ""))},
+                false);
   }
   if (++checked.came != who_.size()) return;
   checks_.erase(found);

@@ -1,8 +1,8 @@
-// What the ranks of a communicator know of each other's wellbeing, over the control tree: who has failed and why, who has left, who is in which
-// call. One object a communicator (a context of the tree).
+// What the ranks of a communicator know of each other's wellbeing, over the control tree: who has failed and why, who has left, who is in
+// which call. One object a communicator (a context of the tree).
 //
-// A failure is told to all at once by whoever notices it; the first that a rank hears of stays. Nobody is woken: who waits looks at failed()
-// about once a millisecond. Whoever hears of a failure from here must not report the consequence as a failure of its own.
+// A failure is told to all at once by whoever notices it; the first that a rank hears of stays. Nobody is woken: who waits looks at
+// failed() about once a millisecond. Whoever hears of a failure from here must not report the consequence as a failure of its own.
 // Threading: every method from any thread; the control thread calls the TreeListener's. Lives as long as either needs it.
 #pragma once
 
@@ -35,11 +35,11 @@ struct Failure {
 // What a rank answers to "what are you doing?"
 struct Answer {
   int rank = 0;
-  std::vector<LoggedCall> recent;      // its last collectives, in their order
-  uint64_t calls = 0;                  // collectives that it has begun
-  bool left = false;                   // the communicator, in good order
-  std::string doing;                   // "is in broadcast number 5 (...)"
-  std::string mail;                    // its sends and receives with the asker, of late
+  std::vector<LoggedCall> recent;  // its last collectives, in their order
+  uint64_t calls = 0;              // collectives that it has begun
+  bool left = false;               // the communicator, in good order
+  std::string doing;               // "is in broadcast number 5 (...)"
+  std::string mail;                // its sends and receives with the asker, of late
 };
 
 class Health final : public TreeListener {
@@ -78,7 +78,8 @@ class Health final : public TreeListener {
   // Whether another rank has asked everybody within the last `seconds`: its finding will come.
   bool somebody_asks(double seconds) const;
 
-  // TUTTI_CHECK: brings this rank's call before rank 0, who compares; passed() once all ranks have brought the same. A mismatch is reported.
+  // TUTTI_CHECK: brings this rank's call before rank 0, who compares; passed() once all ranks have brought the same. A mismatch is
+  // reported.
   void check(uint64_t number, const CallShape& shape, uint64_t counts_hash);
   bool passed(uint64_t number);
 
@@ -115,7 +116,7 @@ class Health final : public TreeListener {
   uint32_t context_;
   int rank_;
   std::vector<std::string> who_;
-  std::vector<int> in_tree_;     // by rank
+  std::vector<int> in_tree_;    // by rank
   std::map<int, int> rank_of_;  // by the tree's rank
   CallLog calls_;
   std::atomic<bool> failed_{false};  // release by note(), after failure_
@@ -132,7 +133,8 @@ class Health final : public TreeListener {
 };
 
 // The sentence of a mismatch, the same on all ranks.
-std::string mismatch_sentence(const std::string& one, const std::string& ones_call, const std::string& other, const std::string& others_call);
+std::string mismatch_sentence(const std::string& one, const std::string& ones_call, const std::string& other,
+                              const std::string& others_call);
 
 // "ranks 1, 2 and 5 more" by what they do: at most 8 groups, at most 8 named in each.
 std::string list_groups(const std::map<std::string, std::vector<int>>& ranks_by_text);

@@ -138,13 +138,16 @@ Result<Lane::Progress> Lane::advance() {
 }
 
 std::string Lane::describe() const {
-  const std::string call = is_mail() ? "sendrecv number " + std::to_string(number_ + 1) + " (" + std::to_string(current_->calls.size()) + " sends and receives)"
-                                     : describe_call(shape_, number_);
+  const std::string call =
+      is_mail() ? "sendrecv number " + std::to_string(number_ + 1) + " (" + std::to_string(current_->calls.size()) + " sends and receives)"
+                : describe_call(shape_, number_);
   return call + " on rank " + std::to_string(comm_.rank_);
 }
 
 Status Lane::fail(Status status) {
-  comm_.health().report({.kind = Failure::Kind::kFailed, .culprit = comm_.rank_, .sentence = comm_.describe_peer(comm_.rank_) + " failed: " + status.message()});
+  comm_.health().report({.kind = Failure::Kind::kFailed,
+                         .culprit = comm_.rank_,
+                         .sentence = comm_.describe_peer(comm_.rank_) + " failed: " + status.message()});
   return fail_quietly(std::move(status));
 }
 

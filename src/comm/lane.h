@@ -52,8 +52,8 @@ class Lane {
   Result<Launch*> launch_for(const Request& request);
   bool is_mail() const { return current_->collective == Collective::kSendRecv; }
   Status begin_moving();
-  // Ends the operation and poisons the communicator. The first also tells all ranks that this one failed; the second is for a reason that all
-  // ranks know or will hear of.
+  // Ends the operation and poisons the communicator. The first also tells all ranks that this one failed; the second is for a reason that
+  // all ranks know or will hear of.
   Status fail(Status status);
   Status fail_quietly(Status status);
   void finish();
@@ -86,7 +86,8 @@ class Lane {
   uint64_t number_ = 0;
   CallShape shape_;
 
-  // Of the running operation's wait. A peer that waits may ask the control threads of others; whatever it asks, it goes on waiting meanwhile.
+  // Of the running operation's wait. A peer that waits may ask the control threads of others; whatever it asks, it goes on waiting
+  // meanwhile.
   using Clock = std::chrono::steady_clock;
   bool checking_ = false;  // TUTTI_CHECK: the other ranks have not brought this call yet, and nothing has begun
   int suspect_ = kNoPeer;  // sent data of another call; its own call is asked for
@@ -94,11 +95,11 @@ class Lane {
   uint64_t probe_ = 0;  // a question to the peer that is waited for; 0: none
   int probed_ = kNoPeer;
   double next_probe_s_ = 0;
-  uint64_t census_ = 0;  // a question to all
+  uint64_t census_ = 0;                          // a question to all
   Clock::time_point asked_at_;                   // of the question that ends the operation
   std::optional<Clock::time_point> gone_since_;  // the peer that is waited for says that it has failed, and its reason is on its way
   bool leaves_to_others_ = false;                // another rank asks around already
-  std::atomic<uint64_t> finished_{0};  // operations that this lane has finished
+  std::atomic<uint64_t> finished_{0};            // operations that this lane has finished
 };
 
 }  // namespace tutti

@@ -37,6 +37,11 @@ Status Lane::look(double waited_s) {
       return fail_heard(*failure);
     }
   }
+  // Another operation of this rank has failed, and all others know: nobody will come to this one.
+  if (comm_.poison_code() != Code::kOk) {
+    if (!checking_ && suspect_ == kNoPeer && executor_.step() != StepResult::kBlocked) return {};
+    return fail_quietly(comm_.usable());
+  }
   if (suspect_ != kNoPeer) return resolve_suspicion();
   const WaitingFor waiting = checking_ ? WaitingFor{} : executor_.waiting_for();
   if (!checking_) {
@@ -92,9 +97,8 @@ Status Lane::look_for_mismatch(const WaitingFor& waiting, double waited_s) {
 }
 
 Status Lane::fail_mismatch(int peer, const Health::Difference& difference) {
-  const std::string sentence =
-      mismatch_sentence(comm_.describe_peer(comm_.rank_), describe_call(difference.mine, difference.number), comm_.describe_peer(peer),
-                        describe_call(difference.theirs, difference.number));
+  const std::string sentence = mismatch_sentence(comm_.describe_peer(comm_.rank_), describe_call(difference.mine, difference.number),
+                                                 comm_.describe_peer(peer), describe_call(difference.theirs, difference.number));
   comm_.health().report({.kind = Failure::Kind::kMismatch, .culprit = peer, .sentence = sentence});
   return fail_quietly({Code::kInvalidUsage, describe() + ": " + sentence});
 }
@@ -112,7 +116,8 @@ Status Lane::fail_unexplained(const Answer* answer) {
   if (is_mail()) {
     std::string mine;
     for (const PointToPoint& call : current_->calls) {
-      if (call.peer == suspect_ && !call.is_send && mine.size() < 200) mine += (mine.empty() ? "" : ", ") + std::to_string(call.count) + " x " + type_name(call.type);
+      if (call.peer == suspect_ && !call.is_send && mine.size() < 200)
+        mine += (mine.empty() ? "" : ", ") + std::to_string(call.count) + " x " + type_name(call.type);
     }
     sentence += ": " + comm_.describe_peer(comm_.rank_) + " receives " + mine + " from it";
     if (answer != nullptr && !answer->mail.empty()) sentence += ", it called " + answer->mail;
@@ -120,11 +125,14 @@ Status Lane::fail_unexplained(const Answer* answer) {
   } else {
     if (answer != nullptr) {
       const bool same = answer->calls > number_;
-      sentence += same ? " although both are in " + describe_call(shape_, number_) + ": their v-counts do not match" : ": it " + answer->doing;
+      sentence +=
+          same ? " although both are in " + describe_call(shape_, number_) + ": their v-counts do not match" : ": it " + answer->doing;
     }
-    sentence += ": all ranks must make the same calls in the same order, with equal counts, types, reductions and roots (and v-counts that match)";
+    sentence +=
+        ": all ranks must make the same calls in the same order, with equal counts, types, reductions and roots (and v-counts that match)";
   }
-  comm_.health().report({.kind = Failure::Kind::kMismatch, .culprit = suspect_, .sentence = "seen by " + comm_.describe_peer(comm_.rank_) + ": " + sentence});
+  comm_.health().report(
+      {.kind = Failure::Kind::kMismatch, .culprit = suspect_, .sentence = "seen by " + comm_.describe_peer(comm_.rank_) + ": " + sentence});
   return fail_quietly({Code::kInvalidUsage, describe() + ": " + sentence});
 }
 
@@ -149,8 +157,9 @@ Status Lane::look_at_time(const WaitingFor& waiting, double waited_s) {
   if (census_ != 0) health.forget(std::exchange(census_, 0));  // it has moved since
   if (!warned_ && config.warn_after_s > 0 && waited_s >= config.warn_after_s) {
     warned_ = true;
-    log_warn(describe() + ": waiting for " + (checking_ ? "other ranks to bring this call (TUTTI_CHECK)" : comm_.describe_peer(waiting.peer)) +
-             " for " + seconds_text(waited_s));
+    log_warn(describe() + ": waiting for " +
+             (checking_ ? "other ranks to bring this call (TUTTI_CHECK)" : comm_.describe_peer(waiting.peer)) + " for " +
+             seconds_text(waited_s));
   }
   return {};
 }
@@ -176,7 +185,7 @@ Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std:
   } else {
     const auto found = by_rank.find(waiting.peer);
     text += comm_.describe_peer(waiting.peer);
-    text += found == by_rank.end()                  ? ", which does not answer"
+    text += found == by_rank.end()                          ? ", which does not answer"
             : !is_mail() && found->second->calls <= number_ ? ", which never came to this call"
                                                             : ", which waits for others itself, or is stuck";
   }

@@ -61,7 +61,8 @@ void Reception::accept_some() {
     stranger.connection = Connection::make(loop_, std::move(fd), FrameDecoder(kMaxFrameBytes));
     const Status started = stranger.connection->start([this, &stranger](Frame& frame) { return hear(stranger, frame); },
                                                       [this, &stranger](const Status& why) {
-                                                        if (why.code() == Code::kInvalidUsage) complain("dropped a connection: " + why.message());
+                                                        if (why.code() == Code::kInvalidUsage)
+                                                          complain("dropped a connection: " + why.message());
                                                         forget(stranger);
                                                       });
     if (!started.ok()) strangers_.pop_back();

@@ -1,14 +1,15 @@
 // A listening socket and what happens at it until a guest has proved that it knows the key. All defences against strangers are here:
-// nothing but sizes is believed before the proof; a guest has kHandshakeSeconds for it; at most kMaxStrangers (or a quarter of the process's
-// descriptors) may be at it at once, of whom the oldest goes first; where descriptors run out the listener rests instead of spinning; complaints in the log are few.
+// nothing but sizes is believed before the proof; a guest has kHandshakeSeconds for it; at most kMaxStrangers (or a quarter of the
+// process's descriptors) may be at it at once, of whom the oldest goes first; where descriptors run out the listener rests instead of
+// spinning; complaints in the log are few.
 //
 //   guest -> hello      who I am, what I run, a nonce
 //   guest <- challenge  a nonce, and proof that this end knows the key
 //   guest -> join       proof that I know the key, and what I bring; from here on its owner's
 //
-// Proofs are HMAC-SHA-256 over both nonces and the hello, keyed by the id, with a role in them, so that a replay, or one end's proof shown to
-// the other, proves nothing. A guest that proves the key but runs another build is refused here, by name.
-// Threading: made by any thread, then of the control thread alone, its destructor included.
+// Proofs are HMAC-SHA-256 over both nonces and the hello, keyed by the id, with a role in them, so that a replay, or one end's proof shown
+// to the other, proves nothing. A guest that proves the key but runs another build is refused here, by name. Threading: made by any thread,
+// then of the control thread alone, its destructor included.
 #pragma once
 
 #include <list>

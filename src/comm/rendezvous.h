@@ -1,12 +1,12 @@
 // Where the ranks of a communicator to be meet: a listener in one process, served by its control thread. It learns where each rank can be
-// reached and, once all have come, tells each its place in the control tree (control_tree.h), and nothing else: what ranks have to say to all
-// goes along the tree, so that no rank's traffic grows with the square of their number.
+// reached and, once all have come, tells each its place in the control tree (control_tree.h), and nothing else: what ranks have to say to
+// all goes along the tree, so that no rank's traffic grows with the square of their number.
 //
 //   rank -> hello, challenge, proof   as at every reception (reception.h); with the proof, its control address and its node
 //   rank <- place                     its parent's address and its children, once all have come; or refuse: a code and a sentence
 //
-// The listener needs to live until all have their places. If its process ends before, whoever has none is told so; afterwards nobody needs it.
-// Threading: open_rendezvous() and join_rendezvous() from any thread; all of a listener's state belongs to the control thread.
+// The listener needs to live until all have their places. If its process ends before, whoever has none is told so; afterwards nobody needs
+// it. Threading: open_rendezvous() and join_rendezvous() from any thread; all of a listener's state belongs to the control thread.
 #pragma once
 
 #include "comm/dialer.h"
@@ -46,8 +46,8 @@ Hello make_hello(const Joining& joining, uint32_t to);
 // When to give up where a peer whose own bound is `timeout_s` should have said why before.
 Dialer::Deadline deadline_after(double timeout_s);
 
-// Blocks until all have come: this rank's place. `control`: where this rank listens for its children; the address is filled in with the one by
-// which this host reaches the rendezvous. Errors: kTimeout (lists who never came), kInvalidUsage (ranks disagree), kRemote (a rank left;
+// Blocks until all have come: this rank's place. `control`: where this rank listens for its children; the address is filled in with the one
+// by which this host reaches the rendezvous. Errors: kTimeout (lists who never came), kInvalidUsage (ranks disagree), kRemote (a rank left;
 // the listener is gone; a wrong key), kSystem.
 Result<Place> join_rendezvous(const RendezvousId& id, const Joining& joining, const ControlAddress& control);
 

@@ -41,7 +41,8 @@ Result<RendezvousId> decode_id(const tuttiUniqueId& id) {
 
 Dialer::Deadline deadline_after(double timeout_s) {
   if (timeout_s <= 0) return std::nullopt;
-  return Dialer::Clock::now() + std::chrono::duration_cast<Dialer::Clock::duration>(std::chrono::duration<double>(timeout_s + kGraceSeconds));
+  return Dialer::Clock::now() +
+         std::chrono::duration_cast<Dialer::Clock::duration>(std::chrono::duration<double>(timeout_s + kGraceSeconds));
 }
 
 Hello make_hello(const Joining& joining, uint32_t to) {
@@ -55,8 +56,8 @@ Hello make_hello(const Joining& joining, uint32_t to) {
 }
 
 Result<Place> join_rendezvous(const RendezvousId& id, const Joining& joining, const ControlAddress& control) {
-  Dialer dialer(id.control_address(), "the rendezvous", "the process that made the unique id has ended, or the id is of another run", kMaxAnswerBytes,
-                deadline_after(joining.timeout_s));
+  Dialer dialer(id.control_address(), "the rendezvous", "the process that made the unique id has ended, or the id is of another run",
+                kMaxAnswerBytes, deadline_after(joining.timeout_s));
   if (Status status = dialer.connect(); !status.ok()) return status;
   Hello hello = make_hello(joining, kToRendezvous);
   if (Status status = random_bytes(hello.nonce); !status.ok()) return status;

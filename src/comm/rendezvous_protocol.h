@@ -53,8 +53,8 @@ Status decode_refusal(std::span<const std::byte> body, const std::string& from);
 
 // What a rank brings to the rendezvous.
 struct Arrival {
-  ControlAddress control;   // where its children may reach it
-  uint64_t node = 0;  // ranks of one node have equal ones
+  ControlAddress control;  // where its children may reach it
+  uint64_t node = 0;       // ranks of one node have equal ones
 };
 Bytes encode_arrival(const Arrival& arrival);
 std::optional<Arrival> decode_arrival(std::span<const std::byte> body);

@@ -23,8 +23,10 @@ class Listener {
  public:
   Listener(ControlLoop& loop, Fd fd, const Key& key)
       : loop_(loop),
-        reception_(loop, std::move(fd), key, Role::kListener, Role::kRank, "rendezvous", [this](Reception::Guest guest) { seat(std::move(guest)); },
-                   [this](const Hello& hello, const Status& status) { incompatible(hello, status); }) {}
+        reception_(
+            loop, std::move(fd), key, Role::kListener, Role::kRank, "rendezvous",
+            [this](Reception::Guest guest) { seat(std::move(guest)); },
+            [this](const Hello& hello, const Status& status) { incompatible(hello, status); }) {}
 
   Status start() { return reception_.start(); }
 
@@ -72,8 +74,8 @@ void Listener::seat(Reception::Guest guest) {
   }
   Seat& seat = meeting->seats[hello.rank];
   if (seat.connection) {
-    return refuse_all({Code::kInvalidUsage,
-                       "two processes joined as " + who + ": give each its own rank, and make a new id for every communicator"});
+    return refuse_all(
+        {Code::kInvalidUsage, "two processes joined as " + who + ": give each its own rank, and make a new id for every communicator"});
   }
   seat = {guest.connection, *arrival};
   // It has nothing more to say.
@@ -118,9 +120,10 @@ Listener::Meeting* Listener::open_meeting(const Hello& hello, Connection& guest)
       }
       char seconds[32];
       std::snprintf(seconds, sizeof seconds, "%g", bound_s);
-      fail(number, meeting,
-           {Code::kTimeout, "of " + std::to_string(meeting.seats.size()) + " ranks, these never came within " + seconds + " s of the first: " +
-                                missing + ". Were they started, and with this id? (initTimeout, TUTTI_INIT_TIMEOUT)"});
+      fail(
+          number, meeting,
+          {Code::kTimeout, "of " + std::to_string(meeting.seats.size()) + " ranks, these never came within " + seconds +
+                               " s of the first: " + missing + ". Were they started, and with this id? (initTimeout, TUTTI_INIT_TIMEOUT)"});
     });
   }
   return &meeting;

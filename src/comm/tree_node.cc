@@ -243,14 +243,15 @@ Status TreeNode::describe_timeout() const {
   std::string missing;
   if (place_) {
     for (const int child : place_->children) {
-      const bool gathered = std::any_of(edges_.begin(), edges_.end(), [&](const Edge& edge) { return edge.rank == child && edge.gathered; });
+      const bool gathered =
+          std::any_of(edges_.begin(), edges_.end(), [&](const Edge& edge) { return edge.rank == child && edge.gathered; });
       if (!gathered) missing += (missing.empty() ? "rank " : ", rank ") + std::to_string(child);
     }
   }
   const std::string what = !missing.empty() ? "for the data of " + missing + " and of the ranks behind"
                                             : "for the table from rank " + std::to_string(place_ ? place_->parent : -1);
-  return {Code::kTimeout, name_of(rank()) + " had its place among " + std::to_string(joining_.nranks) + " ranks, but waited in vain " + what +
-                              ": are those processes stopped, or is their network blocked? (initTimeout, TUTTI_INIT_TIMEOUT)"};
+  return {Code::kTimeout, name_of(rank()) + " had its place among " + std::to_string(joining_.nranks) + " ranks, but waited in vain " +
+                              what + ": are those processes stopped, or is their network blocked? (initTimeout, TUTTI_INIT_TIMEOUT)"};
 }
 
 // --- running ---
@@ -260,7 +261,8 @@ void TreeNode::on_closed(Edge& edge, const Status& why) {
   const bool expected = edge.goodbye || edge.done;
   edge.done = true;
   if (phase_ == Phase::kGathering) {
-    const std::string how = why.code() == Code::kRemote ? " ended before all ranks had come" : " was lost before all ranks had come: " + why.message();
+    const std::string how =
+        why.code() == Code::kRemote ? " ended before all ranks had come" : " was lost before all ranks had come: " + why.message();
     return fail({Code::kRemote, name_of(edge.rank) + how});
   }
   if (phase_ == Phase::kRunning && !expected) {

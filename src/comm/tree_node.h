@@ -110,7 +110,7 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
   std::vector<uint32_t> position_of_;  // by rank, once running
   std::vector<int> rank_at_;
   std::map<uint32_t, std::shared_ptr<TreeListener>> listeners_;
-  std::deque<TreeMessage> unheard_;           // for contexts that nobody listens to yet
+  std::deque<TreeMessage> unheard_;  // for contexts that nobody listens to yet
   std::map<int, std::string> dead_;
 
   // Shared with await_table() and leave().

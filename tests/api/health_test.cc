@@ -1,5 +1,5 @@
-// Ranks as processes that end in every way while the others wait for third ranks: every one of them hears who it was. The parent never calls
-// Tutti. No-tsan, as all that forks.
+// Ranks as processes that end in every way while the others wait for third ranks: every one of them hears who it was. The parent never
+// calls Tutti. No-tsan, as all that forks.
 #include <csignal>
 #include <cstdlib>
 #include <ctime>

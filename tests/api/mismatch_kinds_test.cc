@@ -38,7 +38,8 @@ TEST(MismatchKinds, ASendAndItsReceiveAreBothNamed) {
   ApiRanks ranks(2, &config);
   ranks.each([](int rank, tuttiComm_t comm) {
     float data[20] = {};
-    tuttiResult_t result = rank == 0 ? tuttiSend(data, 10, tuttiFloat32, 1, comm, nullptr) : tuttiRecv(data, 11, tuttiFloat32, 0, comm, nullptr);
+    tuttiResult_t result =
+        rank == 0 ? tuttiSend(data, 10, tuttiFloat32, 1, comm, nullptr) : tuttiRecv(data, 11, tuttiFloat32, 0, comm, nullptr);
     while (result == tuttiSuccess) result = tuttiBarrier(comm, nullptr);
     EXPECT_EQ(result, tuttiInvalidUsage);
     EXPECT_TRUE(contains(tuttiGetLastError(comm), "receives 11 x float32"));

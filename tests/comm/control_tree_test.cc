@@ -1,5 +1,5 @@
-// The control tree: everybody gets the table, messages reach whom they are for, ends in good order and others are told apart, strangers and broken
-// peers harm nobody. Ranks are threads here; tests/api/health_test.cc has processes that die.
+// The control tree: everybody gets the table, messages reach whom they are for, ends in good order and others are told apart, strangers and
+// broken peers harm nobody. Ranks are threads here; tests/api/health_test.cc has processes that die.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -113,7 +113,8 @@ TEST(ControlTree, NothingIsLeftBehind) {
   join_all(3, one_node);  // the control thread and its descriptors are there
   const size_t before = open_descriptors();
   join_all(40, one_node);
-  EXPECT_TRUE(eventually([&] { return open_descriptors() <= before + 1; })) << "only the rendezvous stays: " << before << ", now " << open_descriptors();
+  EXPECT_TRUE(eventually([&] { return open_descriptors() <= before + 1; }))
+      << "only the rendezvous stays: " << before << ", now " << open_descriptors();
 }
 
 TEST(ControlTree, MessagesGoToWhomTheyAreForInTheirOrder) {
@@ -208,7 +209,8 @@ class Child {
 };
 
 std::future<Result<ControlTree::Joined>> join_zero(const RendezvousId& id, double timeout_s = 60) {
-  return std::async(std::launch::async, [id, timeout_s] { return ControlTree::join(id, {.rank = 0, .nranks = 2, .timeout_s = timeout_s}, {}); });
+  return std::async(std::launch::async,
+                    [id, timeout_s] { return ControlTree::join(id, {.rank = 0, .nranks = 2, .timeout_s = timeout_s}, {}); });
 }
 
 void expect_error(const Result<ControlTree::Joined>& joined, Code code, const std::string& fragment) {
@@ -345,7 +347,9 @@ TEST(Strangers, NoDescriptorsLeftIsNoSpin) {
   ASSERT_EQ(getrusage(RUSAGE_SELF, &before), 0);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   ASSERT_EQ(getrusage(RUSAGE_SELF, &after), 0);
-  const auto cpu_us = [](const rusage& u) { return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1'000'000 + u.ru_utime.tv_usec + u.ru_stime.tv_usec; };
+  const auto cpu_us = [](const rusage& u) {
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1'000'000 + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
+  };
   EXPECT_LT(cpu_us(after) - cpu_us(before), 150'000) << "half of the time at least nothing runs: a spinning listener takes all of it";
   all.clear();
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);

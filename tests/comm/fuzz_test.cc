@@ -47,7 +47,8 @@ class Mutator {
 };
 
 TEST(Fuzz, HelloDecoder) {
-  const Bytes whole = encode_hello({.build = {.version = "100", .id = "abc", .host = "h"}, .rank = 2, .nranks = 4, .meeting = 1, .timeout_s = 3});
+  const Bytes whole =
+      encode_hello({.build = {.version = "100", .id = "abc", .host = "h"}, .rank = 2, .nranks = 4, .meeting = 1, .timeout_s = 3});
   int accepted = 0;
   for (int seed = 0; seed < kPureRounds; ++seed) {
     SCOPED_TRACE(seed);

@@ -152,8 +152,9 @@ TEST_F(Guests, AnotherBuildIsToldToAll) {
       told.push_back(zero.get().status().message());
     }
     for (const std::string& text : told) {
-      for (const std::string& fragment : {std::string("rank 2 (host elsewhere) "), std::string(each.told), "the rendezvous (host " + host_name(),
-                                          "build " + build_id(), std::string("install one build everywhere")}) {
+      for (const std::string& fragment :
+           {std::string("rank 2 (host elsewhere) "), std::string(each.told), "the rendezvous (host " + host_name(), "build " + build_id(),
+            std::string("install one build everywhere")}) {
         EXPECT_NE(text.find(fragment), std::string::npos) << fragment << " is not in: " << text;
       }
     }

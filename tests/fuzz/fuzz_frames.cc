@@ -23,18 +23,21 @@ void decode_body(uint16_t type, std::span<const std::byte> body) {
       }
       return;
     case 1:
-      if (const auto place = decode_place(body, kRanks)) expect(place->position < kRanks && place->parent < kRanks && place->children.size() <= kTreeArity);
+      if (const auto place = decode_place(body, kRanks))
+        expect(place->position < kRanks && place->parent < kRanks && place->children.size() <= kTreeArity);
       return;
     case 2: static_cast<void>(decode_arrival(body)); return;
     case 3: expect(!decode_refusal(body, "it").ok()); return;
     case 4: {
       TablePart part;
       if (!decode_part(body, kRanks, part)) return;
-      for (const auto& [rank, entry] : part) expect(rank >= 0 && rank < kRanks && entry.position < kRanks && entry.bytes.size() <= kMaxJoinBytes);
+      for (const auto& [rank, entry] : part)
+        expect(rank >= 0 && rank < kRanks && entry.position < kRanks && entry.bytes.size() <= kMaxJoinBytes);
       return;
     }
     case 5:
-      if (const auto message = decode_message(body, kRanks)) expect(message->from < kRanks && (message->to < kRanks || message->to == kToAll));
+      if (const auto message = decode_message(body, kRanks))
+        expect(message->from < kRanks && (message->to < kRanks || message->to == kToAll));
       return;
     default: {
       ByteReader reader(body);

@@ -1,5 +1,5 @@
-// A living reception at the other end of a socket pair's worth of TCP: whatever a guest says, and wherever it stops, the next honest guest is
-// served. The first byte says how far the guest plays by the rules before the rest of the input is sent as it is.
+// A living reception at the other end of a socket pair's worth of TCP: whatever a guest says, and wherever it stops, the next honest guest
+// is served. The first byte says how far the guest plays by the rules before the rest of the input is sent as it is.
 #include <sys/socket.h>
 
 #include <cstdlib>
@@ -53,7 +53,6 @@ std::optional<Mac> introduce(const Fd& fd, const Hello& hello) {
 
 }  // namespace
 
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static uint32_t meeting = 0;
   if (size == 0) return 0;
@@ -62,12 +61,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   {
     const Fd fd = connect_to(rendezvous());
     switch (data[0] % 4) {
-      case 0: say(fd, input); break;                                     // from the first byte
-      case 1: say(fd, encode_frame(FrameType::kHello, input)); break;    // a hello of its own
-      case 2:                                                            // a join of its own
+      case 0: say(fd, input); break;                                   // from the first byte
+      case 1: say(fd, encode_frame(FrameType::kHello, input)); break;  // a hello of its own
+      case 2:                                                          // a join of its own
         if (introduce(fd, make_hello(joining, kToRendezvous))) say(fd, encode_frame(FrameType::kJoin, input));
         break;
-      default:                                                           // past the proof
+      default:  // past the proof
         if (const auto proof = introduce(fd, make_hello(joining, kToRendezvous))) {
           Bytes body(proof->begin(), proof->end());
           body.insert(body.end(), input.begin(), input.end());

@@ -22,11 +22,11 @@ struct Message {
   Kind kind = Kind::kHello;
   Protocol protocol = Protocol::kStaged;
   uint16_t channel = 0;
-  int32_t rank = 0;  // hello: who connects
-  int32_t code = 0;  // reply: 0, or a Code
+  int32_t rank = 0;      // hello: who connects
+  int32_t code = 0;      // reply: 0, or a Code
   uint32_t request = 0;  // and its reply: its number
-  Mac proof{};       // hello
-  char text[160]{};  // reply: the error
+  Mac proof{};           // hello
+  char text[160]{};      // reply: the error
 };
 
 sockaddr_un abstract_address(const ListenerName& name, socklen_t& length) {

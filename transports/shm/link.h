@@ -59,7 +59,7 @@ class LinkServer {
   Fd listener_;
   ControlLoop::Watch watch_ = 0;
   uint64_t resting_ = 0;  // the timer that ends a pause of accepting; the control thread's
-  std::mutex mutex_;  // peers_: the control thread changes it, farewell() walks it; said_
+  std::mutex mutex_;      // peers_: the control thread changes it, farewell() walks it; said_
   std::list<Peer> peers_;
   PeerState said_ = PeerState::kAlive;  // the farewell, once it was said
 };

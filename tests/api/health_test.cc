@@ -147,6 +147,52 @@ TEST(Health, WhoLeavesEarlyHarmsNobody) {
   });
 }
 
+// A process that makes the id and takes no part itself ends when it is told to.
+pid_t start_keeper(Pipe& ids, Pipe& enough, int copies) {
+  return fork_child([&, copies] {
+    tuttiUniqueId id;
+    EXPECT_EQ(tuttiGetUniqueId(&id), tuttiSuccess);
+    for (int i = 0; i < copies; ++i) ids.put(id);
+    enough.get<char>();
+  });
+}
+
+TEST(Rendezvous, ItsProcessMayEndOnceAllHaveJoined) {
+  constexpr int kRanks = 4;
+  Pipe ids, enough, joined;
+  const pid_t keeper = start_keeper(ids, enough, kRanks);
+  std::vector<pid_t> ranks;
+  for (int rank = 0; rank < kRanks; ++rank) {
+    ranks.push_back(fork_child([&, rank] {
+      tuttiComm_t comm = nullptr;
+      ASSERT_EQ(tuttiCommInitRank(&comm, kRanks, ids.get<tuttiUniqueId>(), rank), tuttiSuccess) << tuttiGetLastError(nullptr);
+      if (rank == 0) {
+        enough.put('!');
+        joined.get<char>();  // the test has seen the keeper end
+      }
+      EXPECT_EQ(tuttiBarrier(comm, nullptr), tuttiSuccess) << tuttiGetLastError(comm);
+      EXPECT_EQ(tuttiCommDestroy(comm), tuttiSuccess);
+    }));
+  }
+  EXPECT_TRUE(ended_well(wait_for(keeper)));
+  joined.put('!');
+  for (const pid_t rank : ranks) EXPECT_TRUE(ended_well(wait_for(rank)));
+}
+
+TEST(Rendezvous, ItsEndBeforeAllHaveJoinedIsSaidClearly) {
+  Pipe ids, enough;
+  const pid_t keeper = start_keeper(ids, enough, 1);
+  const pid_t rank = fork_child([&] {
+    const tuttiUniqueId id = ids.get<tuttiUniqueId>();
+    enough.put('!');  // now, or while this rank waits for the other: both are said in the same words
+    tuttiComm_t comm = nullptr;
+    EXPECT_EQ(tuttiCommInitRank(&comm, 2, id, 0), tuttiRemoteError);
+    EXPECT_TRUE(contains(tuttiGetLastError(nullptr), "the process that made the unique id has ended"));
+  });
+  EXPECT_TRUE(ended_well(wait_for(keeper)));
+  EXPECT_TRUE(ended_well(wait_for(rank)));
+}
+
 // TUTTI_CHECK=1: refused on all ranks, both calls named, nothing moved.
 TEST(Check, EveryMismatchIsRefusedBeforeAnyDataMoves) {
   in_child([] {

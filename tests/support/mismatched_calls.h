@@ -11,7 +11,7 @@ namespace tutti::test {
 
 // Large enough for every call here, whoever makes it.
 struct Buffers {
-  std::vector<float> in = std::vector<float>(size_t{8} << 20 >> 2, 1.0F), out = std::vector<float>(size_t{8} << 20 >> 2, -7.0F);
+  std::vector<float> in = std::vector<float>(size_t{1} << 18, 1.0F), out = std::vector<float>(size_t{1} << 18, -7.0F);
 };
 
 using Call = std::function<tuttiResult_t(Buffers&, tuttiComm_t)>;
@@ -55,9 +55,9 @@ inline std::vector<MismatchedCalls> mismatched_calls() {
       {"barrier", usual, kUsual, [](Buffers&, tuttiComm_t comm) { return tuttiBarrier(comm, nullptr); }, "called barrier number 1"},
       {"count", usual, kUsual, all_reduce_of(11), "called all_reduce number 1 (11 x float32, sum)"},
       {"no elements", usual, kUsual, all_reduce_of(0), "called all_reduce number 1 (0 x float32, sum)"},
-      {"inline against staged", usual, kUsual, all_reduce_of(1 << 20), "called all_reduce number 1 (1048576 x float32, sum)"},
-      {"staged of two sizes", all_reduce_of(100000), "called all_reduce number 1 (100000 x float32, sum)", all_reduce_of(1 << 20),
-       "called all_reduce number 1 (1048576 x float32, sum)"},
+      {"inline against staged", usual, kUsual, all_reduce_of(1 << 18), "called all_reduce number 1 (262144 x float32, sum)"},
+      {"staged of two sizes", all_reduce_of(100000), "called all_reduce number 1 (100000 x float32, sum)", all_reduce_of(1 << 18),
+       "called all_reduce number 1 (262144 x float32, sum)"},
       {"type", usual, kUsual, all_reduce_of(10, tuttiInt32), "called all_reduce number 1 (10 x int32, sum)"},
       {"operator", usual, kUsual, all_reduce_of(10, tuttiFloat32, tuttiMax), "called all_reduce number 1 (10 x float32, max)"},
       {"average", usual, kUsual, all_reduce_of(10, tuttiFloat32, tuttiAvg), "called all_reduce number 1 (10 x float32, avg)"},

@@ -26,6 +26,7 @@ Status Dialer::connect() {
 
 Status Dialer::refused(int error) const {
   if (error == ECONNREFUSED) return {Code::kRemote, "nobody listens at " + to_.text() + ": " + gone_};
+  if (error == ECONNRESET || error == EPIPE) return {Code::kRemote, there_ + " closed the connection: " + gone_};  // it ended just now
   return system_error("connect to " + there_, error);
 }
 

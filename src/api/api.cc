@@ -94,7 +94,7 @@ Status init_from_env(tuttiComm_t* comm, const tuttiConfig_t* given) {
   *comm = nullptr;
   const Result<Config> config = effective_config(given);
   if (!config.ok()) return config.status();
-  const Result<Place> place = find_job(config.value());
+  const Result<JobPlace> place = find_job(config.value());
   if (!place.ok()) return place.status();
   static std::atomic<uint32_t> calls{0};  // relaxed: only numbers
   const Joining joining = {.rank = place.value().rank,

@@ -35,6 +35,8 @@ struct Config {
   uint64_t tcp_sockets = 2;         // of a pair of ranks
   uint64_t tcp_buffer_bytes = 0;    // of a socket, each way; 0: the kernel's own tuning
   uint64_t stream_bytes = 8 << 20;  // outputs of this size and more bypass the caches
+  double heartbeat_s = 10;          // after which a silent host counts as lost; 0: never
+  bool check = false;               // compare every collective's arguments among the ranks before it runs
   bool explain = false;
   std::string launcher;    // empty: the first that is there
   std::string rendezvous;  // host:port where ranks meet; empty: the launcher's exchange

@@ -73,7 +73,7 @@ void ControlLoop::remove(Watch watch) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, found->second->fd, nullptr);
     entries_.erase(found);
   }
-  if (watch == 0 || std::this_thread::get_id() == thread_) return;  // 0 names no watch, but is what running_ holds while none runs
+  if (watch == 0 || on_thread()) return;  // 0 names no watch, but is what running_ holds while none runs
   idle_.wait(lock, [&] { return running_ != watch; });
 }
 
@@ -86,8 +86,10 @@ uint64_t ControlLoop::at(Clock::time_point when, std::function<void()> task) {
 }
 
 void ControlLoop::cancel(uint64_t timer) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   std::erase_if(timers_, [&](const auto& entry) { return entry.first.second == timer; });
+  if (timer == 0 || on_thread()) return;
+  idle_.wait(lock, [&] { return running_ != timer; });
 }
 
 void ControlLoop::wake() {
@@ -109,9 +111,16 @@ void ControlLoop::run_due_timers() {
       std::lock_guard lock(mutex_);
       if (timers_.empty() || timers_.begin()->first.first > Clock::now()) return;
       task = std::move(timers_.begin()->second);
+      running_ = timers_.begin()->first.second;
       timers_.erase(timers_.begin());
     }
     task();
+    task = nullptr;  // what it holds dies before anybody who cancels it goes on
+    {
+      std::lock_guard lock(mutex_);
+      running_ = 0;
+    }
+    idle_.notify_all();
   }
 }
 

@@ -1,7 +1,8 @@
 // The process's one control thread: it sleeps in epoll and serves rendezvous, connection requests and liveness. It is never on the data
 // path. Handlers run on it, one at a time, and must not block.
 //
-// Invariant: once remove(watch) has returned, its handler does not run and will not (but for a handler that removes itself).
+// Invariant: once remove(watch) has returned, its handler does not run and will not (but for a handler that removes itself); the same
+// holds for cancel(timer) and its task.
 // Threading: every method may be called from any thread, handlers included. The loop starts with its first user and lives to the end
 // of the process (a detached thread owning nothing that needs a destructor).
 #pragma once
@@ -36,9 +37,15 @@ class ControlLoop {
   void modify(Watch watch, uint32_t epoll_events);
   void remove(Watch watch);
 
-  // Runs `task` once, at `when` or soon after. cancel() on an id that has run is legal.
+  // Runs `task` once, at `when` or soon after. Once cancel() has returned, the task does not run and will not (but for a task that cancels
+  // itself). cancel() on an id that has run, and on 0, is legal.
   uint64_t at(Clock::time_point when, std::function<void()> task);
   void cancel(uint64_t timer);
+  // Runs `task` soon; tasks of one thread run in its order.
+  void post(std::function<void()> task) { at(Clock::now(), std::move(task)); }
+
+  // Whether the caller is a handler or a task.
+  bool on_thread() const { return std::this_thread::get_id() == thread_; }
 
  private:
   ControlLoop() = default;
@@ -59,7 +66,7 @@ class ControlLoop {
   std::thread::id thread_;
   std::mutex mutex_;
   std::condition_variable idle_;
-  Watch running_ = 0;  // whose handler runs right now
+  uint64_t running_ = 0;  // the watch whose handler, or the timer whose task, runs right now; their ids never meet
   // shared_ptr: a handler may remove itself while it runs.
   std::map<Watch, std::shared_ptr<Entry>> entries_;
   std::map<std::pair<Clock::time_point, uint64_t>, std::function<void()>> timers_;

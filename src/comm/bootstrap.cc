@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <functional>
 #include <set>
 
 #include "base/host.h"
@@ -98,7 +99,8 @@ std::vector<std::string> agreed_settings(const Config& config) {
           "slot_bytes=" + std::to_string(config.slot_bytes),
           "slots=" + std::to_string(config.slots),
           "memory=" + std::to_string(config.memory_bytes),
-          "lanes=" + std::to_string(config.lanes)};
+          "lanes=" + std::to_string(config.lanes),
+          "check=" + std::to_string(config.check ? 1 : 0)};
 }
 
 Member make_member(int rank, const Config& config, std::span<const std::byte> transport) {
@@ -112,12 +114,15 @@ Member make_member(int rank, const Config& config, std::span<const std::byte> tr
           .transport = {transport.begin(), transport.end()}};
 }
 
-Result<Membership> bootstrap(const RendezvousId& id, const Joining& joining, const Member& self) {
-  const Result<std::vector<Bytes>> table = join_rendezvous(id, joining, encode(self));
-  if (!table.ok()) return table.status();
+Result<Membership> bootstrap(const RendezvousId& id, Joining joining, const Member& self) {
+  joining.node = std::hash<std::string>{}(self.node);
+  Result<ControlTree::Joined> joined = ControlTree::join(id, joining, encode(self));
+  if (!joined.ok()) return joined.status();
+  const std::vector<Bytes>& table = joined->table;
   Membership membership;
+  membership.tree = std::move(joined->tree);
   for (int rank = 0; rank < joining.nranks; ++rank) {
-    Result<Member> member = decode(table.value()[static_cast<size_t>(rank)], rank);
+    Result<Member> member = decode(table[static_cast<size_t>(rank)], rank);
     if (!member.ok()) return member.status();
     membership.members.push_back(std::move(*member));
   }

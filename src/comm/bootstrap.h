@@ -3,11 +3,12 @@
 // Threading: bootstrap() from any thread; it blocks, within the init timeout.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/config.h"
-#include "comm/rendezvous.h"
+#include "comm/control_tree.h"
 
 namespace tutti {
 
@@ -27,7 +28,8 @@ struct Member {
 std::string describe(const Member& member);  // "rank 3 (host h, pid 42)"
 
 struct Membership {
-  std::vector<Member> members;  // by rank
+  std::vector<Member> members;        // by rank
+  std::shared_ptr<ControlTree> tree;  // shared with communicators that are split from this one
 };
 
 // The settings that shape plans and FIFOs.
@@ -36,9 +38,9 @@ std::vector<std::string> agreed_settings(const Config& config);
 // What this process is; `transport` is its address. The device's vendor is the caller's to set.
 Member make_member(int rank, const Config& config, std::span<const std::byte> transport);
 
-// Errors: those of join_rendezvous; kInvalidUsage where ranks were configured differently, or are on different
+// Errors: those of ControlTree::join(); kInvalidUsage where ranks were configured differently, or are on different
 // nodes without a transport that leads from one to the other.
-Result<Membership> bootstrap(const RendezvousId& id, const Joining& joining, const Member& self);
+Result<Membership> bootstrap(const RendezvousId& id, Joining joining, const Member& self);
 
 // Whether the members on a node have, together, a core each.
 bool cores_suffice(const Membership& membership, const std::string& node);

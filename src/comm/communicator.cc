@@ -30,11 +30,17 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   transport_ = std::move(*transport);
   Member self = make_member(rank_, config_, transport_->address());
   self.vendor = device_->vendor();
-  Result<Membership> membership = bootstrap(id, joining, self);
+  Joining with_settings = joining;
+  with_settings.heartbeat_s = config_.heartbeat_s;
+  Result<Membership> membership = bootstrap(id, with_settings, self);
   if (!membership.ok()) return membership.status();
   membership_ = std::move(*membership);
   std::vector<std::vector<std::byte>> addresses;
-  for (const Member& member : membership_.members) addresses.push_back(member.transport);
+  for (const Member& member : membership_.members) {
+    in_tree_.push_back(member.rank);
+    addresses.push_back(member.transport);
+  }
+  watch_health();
   if (Status status = transport_->introduce(std::move(addresses)); !status.ok()) return status;
   return set_up();
 }
@@ -48,10 +54,14 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
   Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config), comm->budget_);
   if (!transport.ok()) return transport.status();
   comm->transport_ = std::move(*transport);
+  comm->context_ = context;
+  comm->membership_.tree = parent.membership_.tree;
   for (const int member : members) {
     comm->membership_.members.push_back(parent.member(member));
     comm->membership_.members.back().rank = static_cast<int>(comm->membership_.members.size()) - 1;
+    comm->in_tree_.push_back(parent.in_tree_[static_cast<size_t>(member)]);
   }
+  comm->watch_health();
   if (Status status = comm->set_up(); !status.ok()) return status;
   return comm;
 }
@@ -62,6 +72,13 @@ Status Communicator::look_up() {
   if (!device.ok()) return device.status();
   device_ = device.value();
   return Planner::check(config_.algorithm);
+}
+
+void Communicator::watch_health() {
+  std::vector<std::string> who;
+  for (const Member& member : membership_.members) who.push_back(describe(member));
+  health_ = std::make_shared<Health>(*membership_.tree, context_, rank_, std::move(who), in_tree_);
+  membership_.tree->attach(context_, health_);
 }
 
 // What the transports in use offer is known by now, and the same on all ranks.
@@ -89,15 +106,28 @@ MemoryUse Communicator::memory() const {
   return use;
 }
 
-Communicator::~Communicator() = default;
+Communicator::~Communicator() {
+  if (!health_) return;
+  health_->leave();
+  membership_.tree->detach(context_);
+}
 
-Status Communicator::usable() const {
-  if (const Code code = async_error(); code != Code::kOk) {
+Code Communicator::async_error() const {
+  if (const Code code = poison_code(); code != Code::kOk) return code;
+  const std::optional<Failure> failure = health_->failure_of_others();
+  return failure ? failure->code() : Code::kOk;
+}
+
+Status Communicator::usable() {
+  if (const Code code = poison_code(); code != Code::kOk) {
     std::lock_guard lock(error_mutex_);
     return {code, error_};
   }
   if (aborted()) return {Code::kAborted, "the communicator was aborted"};
   if (finalized_) return {Code::kInvalidUsage, "the communicator was finalized: destroy it, and make a new one"};
+  if (!health_->failed()) return {};
+  const std::optional<Failure> failure = health_->failure_of_others();
+  if (failure && failure->kind != Failure::Kind::kDied) return poison({failure->code(), failure->sentence});
   return {};
 }
 
@@ -181,7 +211,7 @@ std::string Communicator::describe_peer(int peer) const {
   return peer == kNoPeer ? "a peer" : describe(membership_.members[static_cast<size_t>(peer)]);
 }
 
-// The first error stays; the peers hear of it.
+// The first error stays; the peers hear that there is one. Whoever knows the reason has told all by health().
 Status Communicator::poison(Status status) {
   {
     std::lock_guard lock(error_mutex_);
@@ -235,12 +265,14 @@ Status Communicator::finalize() {
     return status;
   }
   finalized_ = true;
+  health_->leave();
   transport_->farewell(PeerState::kLeft);
   return {};
 }
 
 bool Communicator::abort() {
   aborted_.store(true);
+  health_->report({.kind = Failure::Kind::kFailed, .culprit = rank_, .sentence = describe_peer(rank_) + " was aborted by its program"});
   transport_->farewell(PeerState::kAborted);
   const auto inside = [&] { return in_call_.load() || on_streams_.load(std::memory_order_acquire) != 0; };
   for (int waited_ms = 0; inside() && waited_ms < kAbortWaitMs; ++waited_ms) {
@@ -250,6 +282,11 @@ bool Communicator::abort() {
 }
 
 std::string Communicator::last_error() const {
+  {
+    std::lock_guard lock(error_mutex_);
+    if (poison_code() != Code::kOk) return error_;
+  }
+  if (const std::optional<Failure> failure = health_->failure_of_others()) return failure->sentence;
   std::lock_guard lock(error_mutex_);
   return error_;
 }

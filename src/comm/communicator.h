@@ -1,7 +1,8 @@
 // One rank's communicator: who its peers are, in which order its operations run, and what happens when something goes wrong.
 //
 // A request travels submit() -> Lane -> Planner -> Executor. Errors of a running operation poison the communicator: the first one stays,
-// the peers are told, and every later call returns it.
+// all ranks are told (health.h), and every later call returns it. What another rank failed of poisons this one's at its next call; that one
+// has died does so only once something waits, since what it sent before may be all that is needed.
 //
 // Threading: calls by one thread at a time, but abort(), async_error() and last_error() from any; two threads at once in a call are noticed
 // and refused. Operations on streams run on the streams' threads.
@@ -16,6 +17,7 @@
 
 #include "base/config.h"
 #include "comm/bootstrap.h"
+#include "comm/health.h"
 #include "comm/lane.h"
 #include "device/device.h"
 #include "executor/wait.h"
@@ -117,8 +119,9 @@ class Communicator {
   // operation runs. Errors: kTimeout: it has not, and the communicator must stay.
   Status settle();
 
-  Code async_error() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
-  // The poison's sentence, or the last refused call's.
+  // Of this rank, or of any that it has heard of.
+  Code async_error() const;
+  // The poison's sentence, another rank's failure's, or the last refused call's.
   std::string last_error() const;
   void note_error(const Status& status);
 
@@ -129,13 +132,16 @@ class Communicator {
       : rank_(rank), nranks_(nranks), config_(config), budget_(std::make_shared<MemoryBudget>(config.memory_bytes)) {}
   Status open(const RendezvousId& id, const Joining& joining);
   Status look_up();
+  void watch_health();
   Status set_up();
-  Status usable() const;
+  Code poison_code() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
+  Status usable();
 
   // For lanes.
   PlanRequest plan_request(const Request& request) const;
   Result<const PlannedProgram*> plan(const PlanRequest& shape, size_t bytes);
   Status poison(Status status);
+  Health& health() { return *health_; }
   bool aborted() const { return aborted_.load(); }
   Device& device() const { return *device_; }
   std::string describe_peer(int peer) const;
@@ -144,8 +150,11 @@ class Communicator {
   int nranks_;
   Config config_;
   std::shared_ptr<MemoryBudget> budget_;  // shared_ptr: with the memory of FIFOs, which peers in this process may still hold
-  Device* device_ = nullptr;  // that holds this rank's buffers
+  Device* device_ = nullptr;              // that holds this rank's buffers
   Membership membership_;
+  uint32_t context_ = 0;            // of the control tree: 0, or the number under which this was split off
+  std::vector<int> in_tree_;        // by rank, the tree's
+  std::shared_ptr<Health> health_;  // shared with the control thread
   WaitPolicy wait_policy_;
   std::unique_ptr<Transport> transport_;
   std::mutex planner_mutex_;
@@ -164,7 +173,7 @@ class Communicator {
   std::atomic<bool> aborted_{false};
   // Release by stream_operation_ends(), acquire by wait_for_streams(): results on streams are seen by who waited for them.
   std::atomic<int> on_streams_{0};
-  // Release by poison(), after the message; acquire by async_error().
+  // Release by poison(), after the message; acquire by poison_code().
   std::atomic<int> poison_code_{0};
   mutable std::mutex error_mutex_;
   std::string error_;  // guarded by error_mutex_

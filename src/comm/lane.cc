@@ -1,8 +1,8 @@
 #include "comm/lane.h"
 
 #include <bit>
+#include <utility>
 
-#include "base/log.h"
 #include "comm/communicator.h"
 
 namespace tutti {
@@ -15,12 +15,18 @@ uint64_t mix(uint64_t hash, uint64_t value) {
 
 // What all ranks of a call must agree on, in 16 bits: it travels with every message. Odd, because an unused slot holds 0. `number`: the
 // how-manieth of the communicator's collectives.
-uint16_t signature_of(const Request& request, size_t count, uint64_t number) {
-  const ReductionCall& reduction = request.reduction;
-  const uint64_t kinds = static_cast<uint64_t>(request.collective) << 32 | static_cast<uint64_t>(reduction.arithmetic.type) << 24 |
-                         static_cast<uint64_t>(reduction.arithmetic.op) << 16 | uint64_t{reduction.scale} << 2 |
-                         uint64_t{reduction.divide} << 1 | uint64_t{reduction.user.function != nullptr};
-  return static_cast<uint16_t>(mix(mix(mix(kinds, count), static_cast<uint64_t>(request.root)), number) >> 48 | 1);
+uint16_t signature_of(const CallShape& shape, size_t count, uint64_t number) {
+  return static_cast<uint16_t>(mix(mix(shape.kinds, count), number) >> 48 | 1);
+}
+
+// Of a v-form whose counts all ranks know: all of them.
+uint64_t hash_counts(const Request& request) {
+  uint64_t hash = 0;
+  if (!request.agreed_bytes) return hash;
+  // The longer list has a block for every rank; the other is this rank's own.
+  const auto blocks = request.input_blocks.size() > request.output_blocks.size() ? request.input_blocks : request.output_blocks;
+  for (const Block& block : blocks) hash = mix(hash, block.elems);
+  return hash;
 }
 
 }  // namespace
@@ -54,9 +60,27 @@ Result<Launch*> Lane::launch_for(const Request& request) {
 Status Lane::begin(const Request& request, uint64_t number) {
   current_ = &request;
   number_ = number;
-  warned_ = false;
-  if (comm_.async_error() != Code::kOk) return fail(comm_.usable());
-  const Status status = request.collective == Collective::kSendRecv ? start_point_to_point(request) : start(request);
+  warned_ = checking_ = leaves_to_others_ = false;
+  suspect_ = kNoPeer;
+  next_probe_s_ = kFirstProbe_s;
+  gone_since_.reset();
+  if (is_mail()) {
+    comm_.health().begin_mail(number, request.calls);
+  } else {
+    shape_ = shape_of(request);
+    comm_.health().calls().begin(number, shape_);
+  }
+  if (comm_.poison_code() != Code::kOk) return fail_quietly(comm_.usable());
+  if (comm_.config_.check && comm_.nranks_ > 1 && !is_mail()) {
+    checking_ = true;
+    comm_.health().check(number, shape_, hash_counts(request));
+    return {};
+  }
+  return begin_moving();
+}
+
+Status Lane::begin_moving() {
+  const Status status = is_mail() ? start_point_to_point(*current_) : start(*current_);
   return status.ok() ? status : fail({status.code(), describe() + ": " + status.message()});
 }
 
@@ -65,7 +89,7 @@ Status Lane::start(const Request& request) {
   if (!launch.ok()) return launch.status();
   const ReductionCall& reduction = request.reduction;
   for (const std::span<Block> blocks : {request.input_blocks, request.output_blocks}) {
-    for (Block& block : blocks) block.signature = signature_of(request, block.elems, number_);
+    for (Block& block : blocks) block.signature = signature_of(shape_, block.elems, number_);
   }
   operands_ = {.input = request.input,
                .output = request.collective == Collective::kBarrier ? &barrier_token_ : request.output,
@@ -77,7 +101,7 @@ Status Lane::start(const Request& request) {
                .scale = reduction.scale,
                .divide = reduction.divide,
                .user = reduction.user.function != nullptr ? &reduction.user : nullptr,
-               .signature = signature_of(request, request.count, number_)};
+               .signature = signature_of(shape_, request.count, number_)};
   return executor_.start(*launch.value(), operands_);
 }
 
@@ -94,6 +118,11 @@ Status Lane::start_point_to_point(const Request& request) {
 }
 
 Result<Lane::Progress> Lane::advance() {
+  if (checking_ || suspect_ != kNoPeer) {
+    if (!checking_ || !comm_.health().passed(number_)) return Progress::kBlocked;
+    checking_ = false;
+    if (Status status = begin_moving(); !status.ok()) return status;
+  }
   switch (executor_.step()) {
     case StepResult::kDone: finish(); return Progress::kDone;
     case StepResult::kMoved: return Progress::kMoved;
@@ -101,80 +130,34 @@ Result<Lane::Progress> Lane::advance() {
     case StepResult::kDeviceFailed: return fail({Code::kSystem, describe() + ": " + executor_.device_failure()});
     case StepResult::kMismatch: break;
   }
-  return fail(
-      {Code::kInvalidUsage, describe() + ": " + comm_.describe_peer(executor_.waiting_for().peer) +
-                                " sent data of another call: all ranks must make the same calls in the same order, with equal counts, "
-                                "types, reductions and roots (and v-counts that match)"});
-}
-
-Status Lane::look(double waited_s) {
-  if (comm_.aborted()) return fail({Code::kAborted, describe() + ": the communicator was aborted"});
-  const WaitingFor waiting = executor_.waiting_for();
-  if (waiting.own_device) return look_at_device(waited_s);
-  if (waiting.peer == kNoPeer) return {};
-  if (const PeerState state = comm_.transport_->peer_state(waiting.peer); state != PeerState::kAlive) {
-    // What it sent before it went is there by now: only if that does not help is its going a failure.
-    if (executor_.step() != StepResult::kBlocked) return {};
-    return fail(peer_gone(executor_.waiting_for(), state));
-  }
-  const Config& config = comm_.config_;
-  if (config.timeout_s > 0 && waited_s >= config.timeout_s) {
-    return fail({Code::kTimeout, describe() + ": waited " + std::to_string(waited_s) + " s for " + comm_.describe_peer(waiting.peer) +
-                                     ", which never came to this call or is stuck in it (" + (waiting.for_credit ? "credit" : "data") +
-                                     ", channel " + std::to_string(waiting.channel) + ", step " + std::to_string(waiting.instruction) +
-                                     "; timeout, TUTTI_TIMEOUT)"});
-  }
-  if (!warned_ && config.warn_after_s > 0 && waited_s >= config.warn_after_s) {
-    warned_ = true;
-    log_warn(describe() + ": waiting for " + comm_.describe_peer(waiting.peer) + " for " + std::to_string(waited_s) + " s");
-  }
-  return {};
-}
-
-Status Lane::look_at_device(double waited_s) {
-  const Config& config = comm_.config_;
-  const auto waits = [&] {
-    return std::string(" for its own device ") + comm_.device().name() + ", which does not finish what it was given";
-  };
-  if (config.timeout_s > 0 && waited_s >= config.timeout_s)
-    return fail({Code::kTimeout, describe() + ": waited " + std::to_string(waited_s) + " s" + waits() + " (timeout, TUTTI_TIMEOUT)"});
-  if (!warned_ && config.warn_after_s > 0 && waited_s >= config.warn_after_s) {
-    warned_ = true;
-    log_warn(describe() + ": waiting" + waits() + ", for " + std::to_string(waited_s) + " s");
-  }
-  return {};
+  // Its own call is worth a question before the error is written: look() does the rest.
+  suspect_ = executor_.waiting_for().peer;
+  asked_at_ = Clock::now();
+  comm_.health().forget(probe_);
+  probe_ = comm_.health().ask(suspect_);
+  return Progress::kBlocked;
 }
 
 Status Lane::settle() {
   return executor_.settle(comm_.config_.device_wait_s);
 }
 
-Status Lane::peer_gone(const WaitingFor& waiting, PeerState state) const {
-  const char* const how = state == PeerState::kDied ? " died: see what its process said last"
-                          : state == PeerState::kAborted
-                              ? " failed or was aborted: its own error says why"
-                              : " left the communicator and will not take part: all ranks must make the same calls";
-  return {Code::kRemote, describe() + ": " + comm_.describe_peer(waiting.peer) + how};
+std::string Lane::describe() const {
+  const std::string call =
+      is_mail() ? "sendrecv number " + std::to_string(number_ + 1) + " (" + std::to_string(current_->calls.size()) + " sends and receives)"
+                : describe_call(shape_, number_);
+  return call + " on rank " + std::to_string(comm_.rank_);
 }
 
-std::string Lane::describe() const {
-  std::string text = std::string(collective_name(current_->collective)) + " number " + std::to_string(number_ + 1);
-  if (current_->collective == Collective::kSendRecv) {
-    text += " (" + std::to_string(current_->calls.size()) + " sends and receives)";
-  } else if (current_->collective != Collective::kBarrier) {
-    text += " (" + (current_->uneven ? std::string("uneven") : std::to_string(current_->count)) + " x " +
-            type_name(current_->reduction.arithmetic.type);
-    if (reduces(current_->collective))
-      text +=
-          std::string(", ") + (current_->reduction.user.function != nullptr ? "user" : reduction_name(current_->reduction.arithmetic.op));
-    if (has_root(current_->collective)) text += ", root " + std::to_string(current_->root);
-    text += ")";
-  }
-  return text + " on rank " + std::to_string(comm_.rank_);
+Status Lane::fail(Status status) {
+  comm_.health().report({.kind = Failure::Kind::kFailed,
+                         .culprit = comm_.rank_,
+                         .sentence = comm_.describe_peer(comm_.rank_) + " failed: " + status.message()});
+  return fail_quietly(std::move(status));
 }
 
 // The caller gets its buffers back, so the device has to be done with them first.
-Status Lane::fail(Status status) {
+Status Lane::fail_quietly(Status status) {
   if (!executor_.settle(0).ok()) comm_.transport_->farewell(PeerState::kAborted);  // the peers need not wait for it
   if (const Status settled = settle(); !settled.ok()) {
     status = {Code::kSystem, status.message() + "; and " + settled.message() +
@@ -184,6 +167,14 @@ Status Lane::fail(Status status) {
   status = comm_.poison(std::move(status));
   finish();
   return status;
+}
+
+void Lane::finish() {
+  if (probe_ != 0) comm_.health().forget(std::exchange(probe_, 0));
+  if (census_ != 0) comm_.health().forget(std::exchange(census_, 0));
+  is_mail() ? comm_.health().end_mail(number_) : comm_.health().calls().end(number_);
+  // Pairs with busy_for(). Nothing of the communicator may be touched after it: the next operation, or its end, has the lane.
+  finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 }  // namespace tutti

@@ -5,10 +5,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "comm/health.h"
 #include "comm/point_to_point.h"
 #include "comm/request.h"
 #include "executor/executor.h"
@@ -19,6 +22,8 @@ class Communicator;
 
 class Lane {
  public:
+  static constexpr double kFirstProbe_s = 0.05;  // of waiting; every further question waits twice as long
+
   // `lanes`: how many there are, a power of two.
   Lane(Communicator& comm, int index, int lanes);
 
@@ -52,10 +57,25 @@ class Lane {
   Status start(const Request& request);
   Status start_point_to_point(const Request& request);
   Result<Launch*> launch_for(const Request& request);
+  bool is_mail() const { return current_->collective == Collective::kSendRecv; }
+  Status begin_moving();
+  // Ends the operation and poisons the communicator. The first also tells all ranks that this one failed; the second is for a reason that
+  // all ranks know or will hear of.
   Status fail(Status status);
-  void finish() { finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  Status fail_quietly(Status status);
+  void finish();
+
+  // lane_look.cc: what is done about waiting.
   Status look_at_device(double waited_s);
-  Status peer_gone(const WaitingFor& waiting, PeerState state) const;
+  Status look_at_peer(const WaitingFor& waiting, double waited_s);
+  Status look_for_mismatch(const WaitingFor& waiting, double waited_s);
+  Status look_at_time(const WaitingFor& waiting, double waited_s);
+  Status resolve_suspicion();
+  Status fail_mismatch(int peer, const Health::Difference& difference);
+  Status fail_unexplained(const Answer* answer);
+  Status fail_timeout(const WaitingFor& waiting, double waited_s, const std::vector<Answer>& answers);
+  Status fail_died(int peer);
+  Status fail_heard(const Failure& failure);
   std::string describe() const;
 
   Communicator& comm_;
@@ -72,8 +92,22 @@ class Lane {
   size_t last_bytes_ = 0;
   Launch* last_launch_ = nullptr;
   uint64_t number_ = 0;
+  CallShape shape_;
+
+  // Of the running operation's wait. A peer that waits may ask the control threads of others; whatever it asks, it goes on waiting
+  // meanwhile.
+  using Clock = std::chrono::steady_clock;
+  bool checking_ = false;  // TUTTI_CHECK: the other ranks have not brought this call yet, and nothing has begun
+  int suspect_ = kNoPeer;  // sent data of another call; its own call is asked for
   bool warned_ = false;
-  std::atomic<uint64_t> finished_{0};  // operations that this lane has finished
+  uint64_t probe_ = 0;  // a question to the peer that is waited for; 0: none
+  int probed_ = kNoPeer;
+  double next_probe_s_ = 0;
+  uint64_t census_ = 0;                          // a question to all
+  Clock::time_point asked_at_;                   // of the question that ends the operation
+  std::optional<Clock::time_point> gone_since_;  // the peer that is waited for says that it has failed, and its reason is on its way
+  bool leaves_to_others_ = false;                // another rank asks around already
+  std::atomic<uint64_t> finished_{0};            // operations that this lane has finished
 };
 
 }  // namespace tutti

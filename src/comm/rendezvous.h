@@ -1,22 +1,15 @@
-// Where the ranks of a communicator to be meet: a listener in one process, served by its control thread; every rank brings some bytes and
-// goes away with everybody's.
+// Where the ranks of a communicator to be meet: a listener in one process, served by its control thread. It learns where each rank can be
+// reached and, once all have come, tells each its place in the control tree (control_tree.h), and nothing else: what ranks have to say to
+// all goes along the tree, so that no rank's traffic grows with the square of their number.
 //
-//   rank -> hello      who I am, how many we are, a nonce
-//   rank <- challenge  a nonce, and proof that the listener knows the key
-//   rank -> join       proof that I know the key, my bytes
-//   rank <- table      all ranks' bytes, once all have come; or refuse: a code and a sentence
+//   rank -> hello, challenge, proof   as at every reception (reception.h); with the proof, its control address and its node
+//   rank <- place                     its parent's address and its children, once all have come; or refuse: a code and a sentence
 //
-// Proofs are HMAC-SHA-256 over both nonces and the hello, so a replay proves nothing. Before a rank's proof the listener has believed
-// nothing but sizes.
-// Threading: open_rendezvous() and join() from any thread; all of a listener's state belongs to the control thread.
+// The listener needs to live until all have their places. If its process ends before, whoever has none is told so; afterwards nobody needs
+// it. Threading: open_rendezvous() and join_rendezvous() from any thread; all of a listener's state belongs to the control thread.
 #pragma once
 
-#include <array>
-#include <vector>
-
-#include "base/crypto.h"
-#include "base/status.h"
-#include "comm/wire.h"
+#include "comm/dialer.h"
 #include "tutti/tutti.h"
 
 namespace tutti {
@@ -26,6 +19,8 @@ struct RendezvousId {
   std::array<std::byte, 16> address{};  // IPv6, or IPv4 mapped into it
   uint16_t port = 0;
   Key key{};
+
+  ControlAddress control_address() const { return {address, port}; }
 };
 
 tuttiUniqueId encode_id(const RendezvousId& id);
@@ -46,12 +41,17 @@ struct Joining {
   // Several communicators may meet at one listener, one after another or at once: each has its own number.
   uint32_t meeting = 0;
   double timeout_s = 120;  // 0: no bound
+  uint64_t node = 0;       // equal for ranks of one node: they get adjacent places
+  double heartbeat_s = 0;  // of the tree: Connection::detect_lost_host()
 };
 
-inline constexpr size_t kMaxJoinBytes = 4096;  // what a rank may bring
+Hello make_hello(const Joining& joining, uint32_t to);
+// When to give up where a peer whose own bound is `timeout_s` should have said why before.
+Dialer::Deadline deadline_after(double timeout_s);
 
-// Blocks until all have come: everybody's bytes, by rank. Errors: kTimeout (lists who never came), kInvalidUsage (ranks disagree; `mine` is
-// too long), kRemote (a rank left; the listener is gone; a wrong key), kSystem.
-Result<std::vector<Bytes>> join_rendezvous(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine);
+// Blocks until all have come: this rank's place. `control`: where this rank listens for its children; the address is filled in with the one
+// by which this host reaches the rendezvous. Errors: kTimeout (lists who never came), kInvalidUsage (ranks disagree), kRemote (a rank left;
+// the listener is gone; a wrong key), kSystem.
+Result<Place> join_rendezvous(const RendezvousId& id, const Joining& joining, const ControlAddress& control);
 
 }  // namespace tutti

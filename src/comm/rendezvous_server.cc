@@ -1,52 +1,42 @@
 // The listener's end of the rendezvous. Everything here runs on the control thread but open_rendezvous(). See rendezvous.h.
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <list>
+#include <cstring>
 #include <map>
 #include <memory>
 
 #include "base/config.h"
-#include "base/control_loop.h"
 #include "base/interfaces.h"
 #include "base/log.h"
+#include "comm/reception.h"
 #include "comm/rendezvous.h"
-#include "comm/rendezvous_protocol.h"
 
 namespace tutti {
 namespace {
 
 constexpr std::array<std::byte, 16> kAnyV4 = {{{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, std::byte{0xff}, std::byte{0xff}}};
-constexpr size_t kMaxGuestFrameBytes = kMaxJoinBytes + 256;
+// A meeting that is over is remembered so long, to tell who comes late why.
+constexpr auto kRememberOver = std::chrono::minutes(10);
+constexpr size_t kMaxRememberedOver = 1024;
 
 class Listener {
  public:
-  Listener(ControlLoop& loop, Fd fd, const Key& key) : loop_(loop), fd_(std::move(fd)), key_(key) {}
+  Listener(ControlLoop& loop, Fd fd, const Key& key)
+      : loop_(loop),
+        reception_(
+            loop, std::move(fd), key, Role::kListener, Role::kRank, "rendezvous",
+            [this](Reception::Guest guest) { seat(std::move(guest)); },
+            [this](const Hello& hello, const Status& status) { incompatible(hello, status); }) {}
 
-  Status start() {
-    return loop_.add(fd_.get(), EPOLLIN, [this](uint32_t) { accept_all(); }).status();
-  }
+  Status start() { return reception_.start(); }
 
  private:
-  struct Guest {
-    Fd fd;
-    ControlLoop::Watch watch = 0;
-    FrameDecoder decoder{kMaxGuestFrameBytes};
-    Bytes out;
-    bool leaving = false;  // once `out` is written
-    Hello hello;
-    Bytes hello_body;  // empty until it came
-    Nonce nonce{};
-    bool seated = false;
-  };
-
   struct Seat {
-    Guest* guest = nullptr;
-    Bytes brought;
+    std::shared_ptr<Connection> connection;  // nullptr: has not come
+    Arrival arrival;
   };
 
   // The ranks of one communicator to be.
@@ -54,212 +44,137 @@ class Listener {
     std::vector<Seat> seats;
     size_t taken = 0;
     uint64_t timer = 0;
-    Status failed;  // what everybody, and everybody who comes later, is told
+    Status over;  // what everybody who comes later is told
   };
 
-  void accept_all();
-  void on_event(Guest& guest, uint32_t events);
-  bool read_all(Guest& guest);
-  bool handle(Guest& guest, const Frame& frame);
-  bool greet(Guest& guest, const Frame& frame);
-  bool seat(Guest& guest, const Frame& frame);
-  Meeting& meeting_of(const Hello& hello);
-  void finish(Meeting& meeting);
-  void fail(Meeting& meeting, Status status);
-  void refuse(Guest& guest, const Status& status);
-  void send(Guest& guest, FrameType type, std::span<const std::byte> body);
-  void flush(Guest& guest);
-  void drop(Guest& guest);
+  void seat(Reception::Guest guest);
+  void incompatible(const Hello& hello, const Status& status);
+  Meeting* open_meeting(const Hello& hello, Connection& guest);
+  void finish(uint32_t number, Meeting& meeting);
+  void fail(uint32_t number, Meeting& meeting, const Status& status);
+  void end(uint32_t number, Meeting& meeting, Status over);
 
   ControlLoop& loop_;
-  Fd fd_;
-  Key key_;
-  std::list<Guest> guests_;
   std::map<uint32_t, Meeting> meetings_;
+  std::multimap<ControlLoop::Clock::time_point, uint32_t> over_;  // to be forgotten, and when
+  Reception reception_;
 };
 
-void Listener::accept_all() {
-  for (;;) {
-    Fd fd(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
-    const int on = 1;
-    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    Guest& guest = guests_.emplace_back();
-    guest.fd = std::move(fd);
-    const Result<ControlLoop::Watch> watch =
-        loop_.add(guest.fd.get(), EPOLLIN, [this, &guest](uint32_t events) { on_event(guest, events); });
-    if (watch.ok()) {
-      guest.watch = watch.value();
-    } else {
-      guests_.pop_back();
-    }
-  }
-}
-
-void Listener::on_event(Guest& guest, uint32_t events) {
-  if ((events & EPOLLOUT) != 0) flush(guest);
-  if (!read_all(guest) || (guest.leaving && guest.out.empty())) drop(guest);
-}
-
-// False: the guest is to be dropped.
-bool Listener::read_all(Guest& guest) {
-  for (;;) {
-    std::byte buffer[8192];
-    const ssize_t n = recv(guest.fd.get(), buffer, sizeof buffer, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-    if (n <= 0) return false;
-    guest.decoder.feed(std::span(buffer, static_cast<size_t>(n)));
-    for (;;) {
-      Result<std::optional<Frame>> frame = guest.decoder.next();
-      if (!frame.ok()) {
-        log_info("rendezvous: dropped a connection: " + frame.status().message());
-        return false;
-      }
-      if (!frame->has_value()) break;
-      if (guest.leaving || !handle(guest, **frame)) return guest.leaving;
-    }
-  }
-}
-
-bool Listener::handle(Guest& guest, const Frame& frame) {
-  if (frame.type == FrameType::kHello && guest.hello_body.empty()) return greet(guest, frame);
-  if (frame.type == FrameType::kJoin && !guest.hello_body.empty() && !guest.seated) return seat(guest, frame);
-  return false;
-}
-
-bool Listener::greet(Guest& guest, const Frame& frame) {
-  const std::optional<Hello> hello = decode_hello(frame.body);
-  if (!hello) return false;
-  guest.hello = *hello;
-  guest.hello_body = frame.body;
-  if (!random_bytes(guest.nonce).ok()) return false;
-  ByteWriter challenge;
-  challenge.raw(guest.nonce);
-  challenge.raw(rendezvous_proof(key_, Role::kListener, guest.nonce, guest.hello_body));
-  send(guest, FrameType::kChallenge, challenge.take());
-  return true;
-}
-
-bool Listener::seat(Guest& guest, const Frame& frame) {
-  ByteReader reader(frame.body);
-  const Mac proof = reader.array<Mac>();
-  const auto brought = reader.bytes();
-  if (!reader.ok() || !reader.at_end() || brought.size() > kMaxJoinBytes) return false;
-  if (!equal_macs(proof, rendezvous_proof(key_, Role::kRank, guest.nonce, guest.hello_body))) {
-    log_warn("rendezvous: dropped a connection that does not know the communicator's key");
-    return false;
-  }
+void Listener::seat(Reception::Guest guest) {
   const Hello& hello = guest.hello;
-  const std::string version = std::to_string(TUTTI_VERSION_CODE);
-  if (hello.protocol != kProtocolVersion || hello.version != version) {
-    refuse(guest, {Code::kInvalidUsage, "rank " + std::to_string(hello.rank) + " runs Tutti " + hello.version + ", the rendezvous runs " +
-                                            version + ": install one version everywhere"});
-    return true;
+  const std::optional<Arrival> arrival = decode_arrival(guest.brought);
+  if (!arrival || hello.to != kToRendezvous) return guest.connection->close();
+  Meeting* const meeting = open_meeting(hello, *guest.connection);
+  if (meeting == nullptr) return;
+  const std::string who = "rank " + std::to_string(hello.rank);
+  const auto refuse_all = [&](Status status) {
+    fail(hello.meeting, *meeting, status);
+    refuse(*guest.connection, status);
+  };
+  if (hello.nranks != meeting->seats.size()) {
+    return refuse_all({Code::kInvalidUsage, who + " was told of " + std::to_string(hello.nranks) + " ranks, others of " +
+                                                std::to_string(meeting->seats.size()) + ": give all the same nranks"});
   }
-  Meeting& meeting = meeting_of(hello);
-  if (!meeting.failed.ok()) {
-    refuse(guest, meeting.failed);
-    return true;
+  Seat& seat = meeting->seats[hello.rank];
+  if (seat.connection) {
+    return refuse_all(
+        {Code::kInvalidUsage, "two processes joined as " + who + ": give each its own rank, and make a new id for every communicator"});
   }
-  if (hello.nranks != meeting.seats.size()) {
-    fail(meeting, {Code::kInvalidUsage, "rank " + std::to_string(hello.rank) + " was told of " + std::to_string(hello.nranks) +
-                                            " ranks, others of " + std::to_string(meeting.seats.size()) + ": give all the same nranks"});
-    refuse(guest, meeting.failed);
-    return true;
-  }
-  Seat& seat = meeting.seats[hello.rank];
-  if (seat.guest != nullptr) {
-    fail(meeting, {Code::kInvalidUsage, "two processes joined as rank " + std::to_string(hello.rank) +
-                                            ": give each its own rank, and make a new id for every communicator"});
-    refuse(guest, meeting.failed);
-    return true;
-  }
-  seat = {&guest, Bytes(brought.begin(), brought.end())};
-  guest.seated = true;
-  if (++meeting.taken == meeting.seats.size()) finish(meeting);
-  return true;
+  seat = {guest.connection, *arrival};
+  // It has nothing more to say.
+  guest.connection->hand_over(
+      0, [](Frame&) { return true; },
+      [this, meeting, number = hello.meeting, who](const Status&) {
+        fail(number, *meeting, {Code::kRemote, who + " ended before all ranks had come"});
+      });
+  if (++meeting->taken == meeting->seats.size()) finish(hello.meeting, *meeting);
 }
 
-Listener::Meeting& Listener::meeting_of(const Hello& hello) {
+void Listener::incompatible(const Hello& hello, const Status& status) {
+  log_warn("rendezvous: " + status.message());
+  // Another protocol's hello does not say which meeting: then it is the one, if there is one.
+  for (auto& [number, meeting] : meetings_) {
+    const bool meant = hello.build.protocol == kProtocolVersion ? number == hello.meeting : meetings_.size() == 1;
+    if (meant && meeting.over.ok()) return fail(number, meeting, status);
+  }
+  // The first to come: the others hear of it when they do.
+  if (hello.build.protocol == kProtocolVersion && !meetings_.contains(hello.meeting)) end(hello.meeting, meetings_[hello.meeting], status);
+}
+
+// nullptr: it is over, and the guest has been told so.
+Listener::Meeting* Listener::open_meeting(const Hello& hello, Connection& guest) {
+  while (!over_.empty() && (over_.begin()->first < ControlLoop::Clock::now() || over_.size() > kMaxRememberedOver)) {
+    meetings_.erase(over_.begin()->second);
+    over_.erase(over_.begin());
+  }
   Meeting& meeting = meetings_[hello.meeting];
-  if (!meeting.seats.empty()) return meeting;
+  if (!meeting.over.ok()) {
+    refuse(guest, meeting.over);
+    return nullptr;
+  }
+  if (!meeting.seats.empty()) return &meeting;
   meeting.seats.resize(hello.nranks);
   if (hello.timeout_s > 0) {
     const auto bound = std::chrono::duration_cast<ControlLoop::Clock::duration>(std::chrono::duration<double>(hello.timeout_s));
-    meeting.timer = loop_.at(ControlLoop::Clock::now() + bound, [this, &meeting, bound_s = hello.timeout_s] {
+    meeting.timer = loop_.at(ControlLoop::Clock::now() + bound, [this, &meeting, number = hello.meeting, bound_s = hello.timeout_s] {
       std::string missing;
       for (size_t rank = 0; rank < meeting.seats.size(); ++rank) {
-        if (meeting.seats[rank].guest == nullptr) missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
+        if (!meeting.seats[rank].connection) missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
       }
-      if (missing.empty() || !meeting.failed.ok()) return;
       char seconds[32];
       std::snprintf(seconds, sizeof seconds, "%g", bound_s);
-      fail(meeting, {Code::kTimeout, "of " + std::to_string(meeting.seats.size()) + " ranks, these never came within " + seconds +
-                                         " s of the first: " + missing +
-                                         ". Were they started, and with this id? (initTimeout, TUTTI_INIT_TIMEOUT)"});
+      fail(
+          number, meeting,
+          {Code::kTimeout, "of " + std::to_string(meeting.seats.size()) + " ranks, these never came within " + seconds +
+                               " s of the first: " + missing + ". Were they started, and with this id? (initTimeout, TUTTI_INIT_TIMEOUT)"});
     });
   }
-  return meeting;
+  return &meeting;
 }
 
-void Listener::finish(Meeting& meeting) {
-  loop_.cancel(meeting.timer);
-  ByteWriter table;
-  for (const Seat& seat : meeting.seats) table.bytes(seat.brought);
-  const Bytes body = table.take();
+void Listener::finish(uint32_t number, Meeting& meeting) {
+  // Ranks of one node side by side, nodes in the order of their lowest ranks, so that rank 0 comes first.
+  std::map<uint64_t, size_t> first_of_node;
+  std::vector<size_t> order(meeting.seats.size());
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    order[rank] = rank;
+    first_of_node.emplace(meeting.seats[rank].arrival.node, rank);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return first_of_node[meeting.seats[a].arrival.node] < first_of_node[meeting.seats[b].arrival.node];
+  });
   // From the last to rank 0, who as a rule made the id: this very process may end as soon as its own rank knows.
-  for (auto seat = meeting.seats.rbegin(); seat != meeting.seats.rend(); ++seat) {
-    seat->guest->seated = false;  // may go now without harm
-    seat->guest->leaving = true;
-    send(*seat->guest, FrameType::kTable, body);
-    seat->brought.clear();
+  for (size_t position = order.size(); position-- > 0;) {
+    Place place{.position = static_cast<uint32_t>(position)};
+    if (position != 0) {
+      const size_t parent = order[(position - 1) / kTreeArity];
+      place.parent = static_cast<int>(parent);
+      place.parent_control = meeting.seats[parent].arrival.control;
+    }
+    const size_t first_child = position * kTreeArity + 1;
+    for (size_t child = first_child; child < std::min(first_child + kTreeArity, order.size()); ++child) {
+      place.children.push_back(static_cast<int>(order[child]));
+    }
+    Connection& connection = *meeting.seats[order[position]].connection;
+    connection.send(FrameType::kPlace, encode_place(place));
+    connection.close_when_sent();
   }
-  meeting.failed = {Code::kInvalidUsage, "this unique id's communicator is complete: make a new id for another one"};
+  end(number, meeting, {Code::kInvalidUsage, "this unique id's communicator is complete: make a new id for another one"});
 }
 
-void Listener::fail(Meeting& meeting, Status status) {
-  meeting.failed = std::move(status);
+void Listener::fail(uint32_t number, Meeting& meeting, const Status& status) {
   for (auto seat = meeting.seats.rbegin(); seat != meeting.seats.rend(); ++seat) {  // as in finish()
-    if (seat->guest == nullptr) continue;
-    seat->guest->seated = false;
-    refuse(*seat->guest, meeting.failed);
+    if (seat->connection) refuse(*seat->connection, status);
   }
+  end(number, meeting, status);
 }
 
-void Listener::refuse(Guest& guest, const Status& status) {
-  ByteWriter writer;
-  writer.u32(static_cast<uint32_t>(status.code()));
-  writer.text(status.message());
-  guest.leaving = true;
-  send(guest, FrameType::kRefuse, writer.take());
-}
-
-void Listener::send(Guest& guest, FrameType type, std::span<const std::byte> body) {
-  const Bytes frame = encode_frame(type, body);
-  guest.out.insert(guest.out.end(), frame.begin(), frame.end());
-  flush(guest);
-  // Also wakes on_event() for a guest that is to leave.
-  if (!guest.out.empty() || guest.leaving) loop_.modify(guest.watch, EPOLLIN | EPOLLOUT);
-}
-
-void Listener::flush(Guest& guest) {
-  while (!guest.out.empty()) {
-    const ssize_t n = ::send(guest.fd.get(), guest.out.data(), guest.out.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) break;  // full: again on EPOLLOUT; broken: read_all() sees it
-    guest.out.erase(guest.out.begin(), guest.out.begin() + n);
-  }
-  if (guest.out.empty() && !guest.leaving) loop_.modify(guest.watch, EPOLLIN);
-}
-
-void Listener::drop(Guest& guest) {
-  if (guest.seated) {
-    Meeting& meeting = meetings_[guest.hello.meeting];
-    meeting.seats[guest.hello.rank].guest = nullptr;
-    fail(meeting, {Code::kRemote, "rank " + std::to_string(guest.hello.rank) + " ended before all ranks had come"});
-  }
-  loop_.remove(guest.watch);
-  guests_.remove_if([&](const Guest& each) { return &each == &guest; });
+void Listener::end(uint32_t number, Meeting& meeting, Status over) {
+  loop_.cancel(meeting.timer);
+  meeting.seats.clear();
+  meeting.seats.shrink_to_fit();
+  meeting.over = std::move(over);
+  over_.emplace(ControlLoop::Clock::now() + kRememberOver, number);
 }
 
 }  // namespace

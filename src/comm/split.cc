@@ -103,7 +103,8 @@ Result<std::unique_ptr<Communicator>> split(Communicator& parent, int color, int
   }
   std::stable_sort(members.begin(), members.end(), [&](int a, int b) { return key_of(a) < key_of(b); });
   if (!parent.derives()) return meet_anew(parent, members, config);
-  const uint32_t context = members.empty() ? 0 : entries[static_cast<size_t>(members.front())].context;
+  const uint32_t context =
+      members.empty() ? 0 : entries[static_cast<size_t>(members.front())].context | 1;  // 0 is the first communicator's
   return split_off(parent, members, context, config);
 }
 

@@ -76,7 +76,18 @@ class ByteReader {
   bool ok_ = true;
 };
 
-enum class FrameType : uint16_t { kHello = 1, kChallenge = 2, kJoin = 3, kTable = 4, kRefuse = 5 };
+enum class FrameType : uint16_t {
+  kHello = 1,      // who connects
+  kChallenge = 2,  // proof that the other end knows the key, and a nonce
+  kJoin = 3,       // proof that who connects knows it, and what it brings
+  kTable = 4,      // down the tree: everybody's data
+  kRefuse = 5,     // a code and a sentence
+  kPlace = 6,      // from the rendezvous: a rank's place in the tree
+  kGather = 7,     // up the tree: a subtree's data
+  kMessage = 8,    // along the tree, while it lives
+  kGoodbye = 9,    // the sender's communicator ends in good order; it goes on forwarding
+  kDone = 10,      // nothing will come from the sender's side of this edge any more
+};
 
 struct Frame {
   FrameType type;
@@ -90,6 +101,8 @@ class FrameDecoder {
  public:
   explicit FrameDecoder(size_t most_body_bytes) : most_body_bytes_(most_body_bytes) {}
   void feed(std::span<const std::byte> bytes) { buffer_.insert(buffer_.end(), bytes.begin(), bytes.end()); }
+  // For the frames to come.
+  void set_bound(size_t most_body_bytes) { most_body_bytes_ = most_body_bytes; }
   // The next whole frame, if there is one. Errors: kRemote (this is no Tutti peer).
   Result<std::optional<Frame>> next();
 

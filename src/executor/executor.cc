@@ -1,6 +1,8 @@
 #include "executor/executor.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 
 namespace tutti {
 
@@ -23,6 +25,12 @@ Executor::~Executor() {
 }
 
 Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol protocol, uint32_t slice_bytes, double timeout_s) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begun = Clock::now();
+  // What is left for the next connection; never 0, which would be no bound.
+  const auto left_s = [&] {
+    return timeout_s <= 0 ? timeout_s : std::max(1e-3, timeout_s - std::chrono::duration<double>(Clock::now() - begun).count());
+  };
   auto launch = std::make_unique<Launch>();
   launch->program = &program;
   const uint32_t capacity = transport_.shapes().of(protocol).capacity;
@@ -41,13 +49,13 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
       FifoKey key{.channel = lane_ * kMaxChannels + program.fifo(c), .protocol = protocol};
       if (instruction.send_peer != kNoPeer) {
         key.peer = instruction.send_peer;
-        Result<FifoSender*> sender = transport_.sender(key, timeout_s);
+        Result<FifoSender*> sender = transport_.sender(key, left_s());
         if (!sender.ok()) return sender.status();
         step.send = *sender;
       }
       if (instruction.recv_peer != kNoPeer) {
         key.peer = instruction.recv_peer;
-        Result<FifoReceiver*> receiver = transport_.receiver(key, timeout_s);
+        Result<FifoReceiver*> receiver = transport_.receiver(key, left_s());
         if (!receiver.ok()) return receiver.status();
         step.recv = *receiver;
       }

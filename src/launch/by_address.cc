@@ -120,7 +120,7 @@ Address listening_address(const std::string& host) {
   return address;
 }
 
-Result<Place> listen_at(const MeetingAddress& at, const Numbers& numbers, const DerivedKey& key) {
+Result<JobPlace> listen_at(const MeetingAddress& at, const Numbers& numbers, const DerivedKey& key) {
   if (key.weak) {
     log_warn("this job's key is guessable: it is derived from job id, address and port (" + at.variables +
              "), so whoever can reach the port can join or disturb the job. Set TUTTI_SECRET to the same secret (or @FILE) on all ranks");
@@ -133,7 +133,7 @@ Result<Place> listen_at(const MeetingAddress& at, const Numbers& numbers, const 
     const bool theirs = id.status().code() == Code::kInvalidUsage;  // taken, or not ours to take
     return theirs ? Status(Code::kInvalidUsage, at.variables + ": " + id.status().message() + ": give another port") : id.status();
   }
-  return Place{numbers.rank, numbers.nranks, id.value()};
+  return JobPlace{numbers.rank, numbers.nranks, id.value()};
 }
 
 }  // namespace
@@ -152,13 +152,13 @@ Result<MeetingAddress> parse_address(const std::string& variable, const std::str
   return MeetingAddress{host, static_cast<uint16_t>(*port), variables};
 }
 
-Result<Place> meet_at(const MeetingAddress& at, const Numbers& numbers, const std::string& job, const Config& config) {
+Result<JobPlace> meet_at(const MeetingAddress& at, const Numbers& numbers, const std::string& job, const Config& config) {
   const Result<DerivedKey> key = derive_key(config.secret, job + "\n" + at.host + "\n" + std::to_string(at.port));
   if (!key.ok()) return key.status();
   if (numbers.rank == 0) return listen_at(at, numbers, key.value());
   const Result<Address> address = wait_for_listener(at, Deadline(config.init_timeout_s));
   if (!address.ok()) return address.status();
-  return Place{numbers.rank, numbers.nranks, RendezvousId{.address = address.value(), .port = at.port, .key = key.value().key}};
+  return JobPlace{numbers.rank, numbers.nranks, RendezvousId{.address = address.value(), .port = at.port, .key = key.value().key}};
 }
 
 }  // namespace tutti

@@ -22,6 +22,6 @@ Result<MeetingAddress> parse_address(const std::string& variable, const std::str
 // Rank 0 listens at the address's port; the others wait until somebody does. The key comes from config.secret, else is guessable, which
 // rank 0 says in the log. `job` tells jobs apart (may be empty; the same on all ranks). Errors: kInvalidUsage (the name does not resolve,
 // the port is taken), kTimeout (nobody listens), kSystem.
-Result<Place> meet_at(const MeetingAddress& address, const Numbers& numbers, const std::string& job, const Config& config);
+Result<JobPlace> meet_at(const MeetingAddress& address, const Numbers& numbers, const std::string& job, const Config& config);
 
 }  // namespace tutti

@@ -82,9 +82,9 @@ Result<FoundLauncher> choose_launcher(const Environment& environment, const Conf
   return FoundLauncher{};
 }
 
-Result<Place> find_job(const Config& config) {
+Result<JobPlace> find_job(const Config& config) {
   static std::mutex mutex;  // one exchange at a time; a launcher's socket is one
-  static std::map<const Launcher*, Result<Place>> done;
+  static std::map<const Launcher*, Result<JobPlace>> done;
   const std::lock_guard lock(mutex);
   const Environment environment = Environment::of_process();
   const Result<FoundLauncher> found = choose_launcher(environment, config);
@@ -93,10 +93,10 @@ Result<Place> find_job(const Config& config) {
   if (launcher == nullptr) {
     const Result<RendezvousId> id = open_rendezvous();
     if (!id.ok()) return id.status();
-    return Place{.id = id.value()};
+    return JobPlace{.id = id.value()};
   }
   if (const auto before = done.find(launcher); before != done.end()) return before->second;
-  Result<Place> place = launcher->join(environment, config);
+  Result<JobPlace> place = launcher->join(environment, config);
   if (place.ok()) {
     log_info("launcher " + std::string(launcher->name) + ": rank " + std::to_string(place->rank) + " of " + std::to_string(place->nranks));
   }

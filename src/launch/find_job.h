@@ -27,6 +27,6 @@ struct FoundLauncher {
 Result<FoundLauncher> choose_launcher(const Environment& environment, const Config& config);
 
 // The process's place in its job. Blocks within config.init_timeout_s. Errors: choose_launcher's and Launcher::join's.
-Result<Place> find_job(const Config& config);
+Result<JobPlace> find_job(const Config& config);
 
 }  // namespace tutti

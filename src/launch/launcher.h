@@ -10,7 +10,7 @@
 namespace tutti {
 
 // This process's place in its job.
-struct Place {
+struct JobPlace {
   int rank = 0;
   int nranks = 1;
   RendezvousId id;  // the same on all ranks; rank 0 listens there, or its launcher does
@@ -29,7 +29,7 @@ struct Launcher {
   bool (*present)(const Environment& environment, const Config& config);
   // Blocks, within config.init_timeout_s. Errors: kInvalidUsage (variables are missing or wrong), kTimeout, kRemote (the launcher answers
   // with nonsense, or ended), kSystem; all name the variables and the way out.
-  Result<Place> (*join)(const Environment& environment, const Config& config);
+  Result<JobPlace> (*join)(const Environment& environment, const Config& config);
   Again again;
 };
 

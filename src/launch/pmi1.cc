@@ -87,7 +87,7 @@ class Session {
   size_t piece_ = 0;
 };
 
-Result<Place> join(const Environment& environment, const Config& config) {
+Result<JobPlace> join(const Environment& environment, const Config& config) {
   Result<PmiSocket> socket = PmiSocket::open(environment, config.init_timeout_s);
   if (!socket.ok()) return socket.status();
   Session session(std::move(*socket));
@@ -109,7 +109,7 @@ Result<Place> join(const Environment& environment, const Config& config) {
     if (!id.ok()) return Status(Code::kRemote, "the process manager (PMI-1) handed over no unique id: " + id.status().message());
   }
   session.leave();
-  return Place{numbers.value().rank, numbers.value().nranks, *id};
+  return JobPlace{numbers.value().rank, numbers.value().nranks, *id};
 }
 
 }  // namespace

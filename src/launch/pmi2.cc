@@ -70,7 +70,7 @@ Result<std::string> get_id(PmiSocket& socket, const std::string& job) {
   return (*found)["value"];
 }
 
-Result<Place> join(const Environment& environment, const Config& config) {
+Result<JobPlace> join(const Environment& environment, const Config& config) {
   const Result<Numbers> numbers = read_numbers(environment, "PMI_RANK", "PMI_SIZE");
   if (!numbers.ok()) return numbers.status();
   Result<PmiSocket> socket = PmiSocket::open(environment, config.init_timeout_s);
@@ -96,7 +96,7 @@ Result<Place> join(const Environment& environment, const Config& config) {
     if (!id.ok()) return Status(Code::kRemote, "the process manager (PMI-2) handed over no unique id: " + id.status().message());
   }
   PmiSocket::leave(std::move(*socket), frame("cmd=finalize;"));
-  return Place{rank, numbers.value().nranks, *id};
+  return JobPlace{rank, numbers.value().nranks, *id};
 }
 
 }  // namespace

@@ -93,9 +93,9 @@ class Session {
  public:
   explicit Session(const Library& library) : library_(library) {}
 
-  Result<Place> run(const Environment& environment) {
+  Result<JobPlace> run(const Environment& environment) {
     if (Status status = check(library_.init(&self_, nullptr, 0), "PMIx_Init"); !status.ok()) return status;
-    Result<Place> place = exchange(environment);
+    Result<JobPlace> place = exchange(environment);
     leave();
     return place;
   }
@@ -108,7 +108,7 @@ class Session {
                                "TUTTI_LAUNCHER=none makes a job of one"};
   }
 
-  Result<Place> exchange(const Environment& environment) {
+  Result<JobPlace> exchange(const Environment& environment) {
     const Result<uint32_t> size = job_size();
     if (!size.ok()) return size.status();
     // Through the same check as every launcher's numbers.
@@ -132,7 +132,7 @@ class Session {
       id = fetch();
       if (!id.ok()) return id.status();
     }
-    return Place{numbers.value().rank, numbers.value().nranks, *id};
+    return JobPlace{numbers.value().rank, numbers.value().nranks, *id};
   }
 
   Result<uint32_t> job_size() const {
@@ -193,10 +193,10 @@ class Session {
 struct Outcome {
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<Result<Place>> place;  // guarded by mutex
+  std::optional<Result<JobPlace>> place;  // guarded by mutex
 };
 
-Result<Place> join(const Environment& environment, const Config& config) {
+Result<JobPlace> join(const Environment& environment, const Config& config) {
   const Result<Library> library = load();
   if (!library.ok()) return library.status();
   const auto outcome = std::make_shared<Outcome>();  // shared with a thread that may be left behind
@@ -204,7 +204,7 @@ Result<Place> join(const Environment& environment, const Config& config) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the program's threads' business, not this one's or libpmix's
   std::thread worker([outcome, environment, calls = library.value()] {
-    Result<Place> place = Session(calls).run(environment);
+    Result<JobPlace> place = Session(calls).run(environment);
     const std::lock_guard lock(outcome->mutex);
     outcome->place = std::move(place);
     outcome->changed.notify_all();

@@ -30,7 +30,7 @@ Result<Numbers> numbers_of(const Environment& environment) {
                 "mpirun or torchrun, or unset TUTTI_RENDEZVOUS");
 }
 
-Result<Place> join(const Environment& environment, const Config& config) {
+Result<JobPlace> join(const Environment& environment, const Config& config) {
   if (config.rendezvous.empty()) {
     return Status(Code::kInvalidUsage,
                   "TUTTI_LAUNCHER=rendezvous needs TUTTI_RENDEZVOUS=host:port, of rank 0's host and a free port there");

@@ -25,7 +25,7 @@ Result<uint16_t> port_of(const Environment& environment, const Config& config, s
   return static_cast<uint16_t>(*port + 1);
 }
 
-Result<Place> join(const Environment& environment, const Config& config) {
+Result<JobPlace> join(const Environment& environment, const Config& config) {
   const Result<Numbers> numbers = read_numbers(environment, "RANK", "WORLD_SIZE");
   if (!numbers.ok()) return numbers.status();
   MeetingAddress address = {.host = environment.value("MASTER_ADDR")};

@@ -11,7 +11,7 @@ bool present(const Environment& environment, const Config& config) {
   return config.rendezvous.empty() && (environment.has("TUTTI_RANK") || environment.has("TUTTI_SIZE"));
 }
 
-Result<Place> join(const Environment& environment, const Config&) {
+Result<JobPlace> join(const Environment& environment, const Config&) {
   const Status partial(
       Code::kInvalidUsage,
       "TUTTI_RANK, TUTTI_SIZE and TUTTI_UNIQUE_ID (256 hex digits) must be set together: start the program with tutti-run, or unset all "
@@ -23,7 +23,7 @@ Result<Place> join(const Environment& environment, const Config&) {
   if (!numbers.ok()) return numbers.status();
   const Result<RendezvousId> id = id_from_hex(environment.value("TUTTI_UNIQUE_ID"));
   if (!id.ok()) return id.status().code() == Code::kInvalidUsage ? partial : id.status();
-  return Place{numbers.value().rank, numbers.value().nranks, id.value()};
+  return JobPlace{numbers.value().rank, numbers.value().nranks, id.value()};
 }
 
 }  // namespace

@@ -43,6 +43,8 @@ const std::vector<Case>& cases() {
        {"", "-1", "4611686018427387905", "18446744073709551615G"},
        "from 0 to 46116"},
       {"TUTTI_DEVICE_WAIT", {"0", "5", "0.5"}, {"", "-1", "long"}, "a number from 0 to 1000000000"},
+      {"TUTTI_HEARTBEAT", {"0", "10", "0.5"}, {"", "-1", "ten"}, "a number from 0 to 1000000000"},
+      {"TUTTI_CHECK", {"0", "1"}, {"", "2", "on"}, "0 or 1"},
       {"TUTTI_EXPLAIN", {"0", "1"}, {"", "2", "yes", "true"}, "0 or 1"},
       {"TUTTI_LAUNCHER", {"", "pmix", "none"}, {}, ""},
       {"TUTTI_RENDEZVOUS", {"", "host:4711"}, {}, ""},

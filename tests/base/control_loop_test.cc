@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -209,6 +210,48 @@ TEST_F(ControlLoopTest, ACancelledTimerDoesNotRun) {
   after.wait();
   EXPECT_FALSE(ran.is_set());
   loop().cancel(timer);
+}
+
+TEST_F(ControlLoopTest, CancelWaitsForARunningTask) {
+  Flag entered, leave, left, cancelling;
+  const uint64_t timer = loop().at(ControlLoop::Clock::now(), [&] {
+    entered.set();
+    leave.wait();
+    left.set();
+  });
+  entered.wait();
+  std::thread canceller([&] {
+    cancelling.set();
+    loop().cancel(timer);
+    EXPECT_TRUE(left.is_set());
+  });
+  cancelling.wait();
+  leave.set();
+  canceller.join();
+}
+
+TEST_F(ControlLoopTest, ATaskMayCancelItselfAndNothing) {
+  Flag done;
+  std::atomic<uint64_t> own{0};
+  own = loop().at(ControlLoop::Clock::now() + milliseconds(10), [&] {
+    loop().cancel(own);
+    loop().cancel(0);
+    done.set();
+  });
+  done.wait();
+  loop().cancel(own);  // waits until the task no longer touches this frame
+}
+
+TEST_F(ControlLoopTest, PostedTasksOfOneThreadKeepTheirOrder) {
+  std::vector<int> order;
+  Flag done;
+  for (int i = 0; i < 1000; ++i) {
+    loop().post([&order, i] { order.push_back(i); });
+  }
+  loop().post([&] { done.set(); });
+  done.wait();
+  ASSERT_EQ(order.size(), 1000u);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
 }
 
 // Every thread makes, wakes, drops and closes its own watches and timers, as fast as it can; what handlers touch dies right after remove().

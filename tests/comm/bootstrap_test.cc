@@ -8,6 +8,7 @@
 #include <future>
 
 #include "base/host.h"
+#include "tests/comm/raw_guest.h"
 
 namespace tutti {
 namespace {
@@ -123,7 +124,7 @@ TEST(Bootstrap, AMalformedMemberIsNamed) {
   ASSERT_TRUE(id.ok());
   auto zero =
       std::async(std::launch::async, [&] { return bootstrap(id.value(), {.rank = 0, .nranks = 2}, make_member(0, default_config(), {})); });
-  ASSERT_TRUE(join_rendezvous(id.value(), {.rank = 1, .nranks = 2}, Bytes(10, std::byte{1})).ok());
+  ASSERT_TRUE(join_table(id.value(), {.rank = 1, .nranks = 2}, Bytes(10, std::byte{1})).ok());
   const Result<Membership> result = zero.get();
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().code(), Code::kRemote);

@@ -67,8 +67,8 @@ std::optional<Mac> RawGuest::introduce(const Key& key, const Hello& hello) {
   ByteReader reader(challenge->body);
   const Nonce nonce = reader.array<Nonce>();
   const Mac proof = reader.array<Mac>();
-  if (!reader.ok() || !equal_macs(proof, rendezvous_proof(key, Role::kListener, nonce, body))) return std::nullopt;
-  return rendezvous_proof(key, Role::kRank, nonce, body);
+  if (!reader.ok() || !equal_macs(proof, handshake_proof(key, Role::kListener, nonce, body))) return std::nullopt;
+  return handshake_proof(key, Role::kRank, nonce, body);
 }
 
 bool RawGuest::join(const Key& key, const Hello& hello, std::span<const std::byte> mine) {
@@ -77,19 +77,25 @@ bool RawGuest::join(const Key& key, const Hello& hello, std::span<const std::byt
 }
 
 Hello make_hello(int rank, int nranks, uint32_t meeting, double timeout_s) {
-  Hello hello{.nranks = static_cast<uint32_t>(nranks),
-              .rank = static_cast<uint32_t>(rank),
-              .meeting = meeting,
-              .timeout_s = timeout_s,
-              .version = std::to_string(TUTTI_VERSION_CODE)};
+  Hello hello = make_hello({.rank = rank, .nranks = nranks, .meeting = meeting, .timeout_s = timeout_s}, kToRendezvous);
   EXPECT_TRUE(random_bytes(hello.nonce).ok());
   return hello;
+}
+
+Result<std::vector<Bytes>> join_table(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine) {
+  Result<ControlTree::Joined> joined = ControlTree::join(id, joining, mine);
+  if (!joined.ok()) return joined.status();
+  return std::move(joined->table);
+}
+
+Bytes arrival_bytes() {
+  return encode_arrival({.node = 1});
 }
 
 Bytes join_body(const Mac& proof, std::span<const std::byte> mine) {
   ByteWriter writer;
   writer.raw(proof);
-  writer.bytes(mine);
+  writer.raw(mine);
   return writer.take();
 }
 

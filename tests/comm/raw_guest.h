@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/fd.h"
-#include "comm/rendezvous.h"
+#include "comm/control_tree.h"
 #include "comm/rendezvous_protocol.h"
 
 namespace tutti {
@@ -28,13 +28,19 @@ class RawGuest {
 
   // The usual way: hello, challenge. The join's proof, or nothing where the listener does not prove the key.
   std::optional<Mac> introduce(const Key& key, const Hello& hello);
-  // The whole join: introduce(), then the proof and `mine`.
+  // The whole join: introduce(), then the proof and `mine`, an arrival as a rule.
   bool join(const Key& key, const Hello& hello, std::span<const std::byte> mine);
 
  private:
   Fd fd_;
   FrameDecoder decoder_{1 << 20};
 };
+
+// What a rank learns of the others along the tree, which it leaves at once.
+Result<std::vector<Bytes>> join_table(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine);
+
+// What a rank brings to the rendezvous.
+Bytes arrival_bytes();
 
 // A hello as join_rendezvous() would send it.
 Hello make_hello(int rank, int nranks, uint32_t meeting = 0, double timeout_s = 60);

@@ -1,8 +1,11 @@
 // The listener among strangers: whatever connects to it and says whatever, the ranks that know the key still meet.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <future>
 
+#include "base/build_id.h"
+#include "base/host.h"
 #include "tests/comm/raw_guest.h"
 
 namespace tutti {
@@ -17,7 +20,7 @@ class Guests : public ::testing::Test {
   }
 
   std::future<Result<std::vector<Bytes>>> join_async(int rank, int nranks) {
-    return std::async(std::launch::async, [this, rank, nranks] { return join_rendezvous(id_, {.rank = rank, .nranks = nranks}, {}); });
+    return std::async(std::launch::async, [this, rank, nranks] { return join_table(id_, {.rank = rank, .nranks = nranks}, {}); });
   }
 
   // Rank 0 is already waiting when `disturb` runs; rank 1 comes after it.
@@ -25,7 +28,7 @@ class Guests : public ::testing::Test {
   void expect_undisturbed(const Disturb& disturb) {
     auto zero = join_async(0, 2);
     disturb();
-    const auto one = join_rendezvous(id_, {.rank = 1, .nranks = 2}, {});
+    const auto one = join_table(id_, {.rank = 1, .nranks = 2}, {});
     EXPECT_TRUE(one.ok()) << one.status().message();
     EXPECT_TRUE(zero.get().ok());
   }
@@ -54,7 +57,7 @@ TEST_F(Guests, AnOversizedFrameIsDroppedAtItsHeader) {
 TEST_F(Guests, AMalformedHelloIsDropped) {
   expect_undisturbed([&] {
     RawGuest guest(id_);
-    guest.send(FrameType::kHello, Bytes(20));
+    guest.send(FrameType::kHello, Bytes(19));
     EXPECT_TRUE(guest.closed_without_a_word());
   });
 }
@@ -87,7 +90,7 @@ TEST_F(Guests, AWrongProofIsDroppedAndTakesNoSeat) {
     std::optional<Mac> proof = guest.introduce(id_.key, make_hello(1, 2));
     ASSERT_TRUE(proof);
     (*proof)[0] ^= std::byte{1};
-    guest.send(FrameType::kJoin, join_body(*proof, {}));
+    guest.send(FrameType::kJoin, join_body(*proof, arrival_bytes()));
     EXPECT_TRUE(guest.closed_without_a_word());
   });
 }
@@ -100,7 +103,7 @@ TEST_F(Guests, AReplayedJoinIsDropped) {
     ASSERT_TRUE(overheard);
     RawGuest replay(id_);
     ASSERT_TRUE(replay.introduce(id_.key, hello));
-    replay.send(FrameType::kJoin, join_body(*overheard, {}));
+    replay.send(FrameType::kJoin, join_body(*overheard, arrival_bytes()));
     EXPECT_TRUE(replay.closed_without_a_word());
   });
 }
@@ -111,30 +114,51 @@ TEST_F(Guests, AJoinWithAWrongLengthIsDropped) {
       RawGuest guest(id_);
       const std::optional<Mac> proof = guest.introduce(id_.key, make_hello(1, 2));
       ASSERT_TRUE(proof);
-      ByteWriter writer;
-      writer.raw(*proof);
-      writer.u32(static_cast<uint32_t>(4 + off));
-      writer.raw(Bytes(4));
-      guest.send(FrameType::kJoin, writer.take());
+      Bytes arrival = arrival_bytes();
+      arrival.resize(arrival.size() + static_cast<size_t>(off));
+      guest.send(FrameType::kJoin, join_body(*proof, arrival));
       EXPECT_TRUE(guest.closed_without_a_word());
     }
   });
 }
 
-TEST_F(Guests, AnotherVersionIsToldSoAndTakesNoSeat) {
-  expect_undisturbed([&] {
-    Hello old_version = make_hello(1, 2);
-    old_version.version += "9";
-    Hello old_protocol = make_hello(1, 2);
-    old_protocol.protocol = 0;
-    for (const Hello& hello : {old_version, old_protocol}) {
+// Refused by name on both sides: whoever came before and whoever comes later hears which builds met.
+TEST_F(Guests, AnotherBuildIsToldToAll) {
+  const struct {
+    std::function<void(Build&)> change;
+    const char* told;
+  } kCases[] = {{[](Build& b) { b.version = "9.9.9"; }, "runs Tutti 9.9.9 (protocol"},
+                {[](Build& b) { b.id = "feedbeef"; }, "build feedbeef"},
+                {[](Build& b) { b.protocol = kProtocolVersion + 1; }, "(protocol 3"}};
+  for (const auto& each : kCases) {
+    SetUp();
+    Hello hello = make_hello(2, 3);
+    each.change(hello.build);
+    hello.build.host = "elsewhere";
+    // Another protocol's hello does not say for which meeting it came.
+    const bool meets = hello.build.protocol == kProtocolVersion;
+    std::future<Result<std::vector<Bytes>>> zero;
+    if (meets) zero = join_async(0, 3);
+    const auto two = [&] {
       RawGuest guest(id_);
-      ASSERT_TRUE(guest.join(id_.key, hello, {}));
-      const std::string told = refusal_text(guest.receive());
-      EXPECT_NE(told.find("install one version everywhere"), std::string::npos) << told;
-      EXPECT_EQ(told.find(std::to_string(tuttiInvalidUsage)), 0u) << told;
+      EXPECT_TRUE(guest.join(id_.key, hello, arrival_bytes()));
+      return refusal_text(guest.receive());
+    };
+    const std::string told_to_it = two();
+    EXPECT_EQ(told_to_it.find(std::to_string(tuttiInvalidUsage)), 0u) << told_to_it;
+    std::vector<std::string> told = {told_to_it};
+    if (meets) {
+      told.push_back(join_async(1, 3).get().status().message());
+      told.push_back(zero.get().status().message());
     }
-  });
+    for (const std::string& text : told) {
+      for (const std::string& fragment :
+           {std::string("rank 2 (host elsewhere) "), std::string(each.told), "the rendezvous (host " + host_name(), "build " + build_id(),
+            std::string("install one build everywhere")}) {
+        EXPECT_NE(text.find(fragment), std::string::npos) << fragment << " is not in: " << text;
+      }
+    }
+  }
 }
 
 TEST_F(Guests, IdleConnectionsAreNoMatter) {
@@ -146,29 +170,28 @@ TEST_F(Guests, IdleConnectionsAreNoMatter) {
 }
 
 TEST_F(Guests, ASlowTalkerIsWaitedForAndHoldsUpNobodyElse) {
-  const Bytes hello_body = encode_hello(make_hello(1, 2));
+  const Bytes hello_body = encode_hello(make_hello(0, 1, 9));
   const Bytes hello = encode_frame(FrameType::kHello, hello_body);
   RawGuest slow(id_);
   ASSERT_TRUE(slow.send_slowly(std::span(hello).first(hello.size() / 2)));
-  auto alone = std::async(std::launch::async, [&] { return join_rendezvous(id_, {.rank = 0, .nranks = 1, .meeting = 7}, {}); });
+  auto alone = std::async(std::launch::async, [&] { return join_table(id_, {.rank = 0, .nranks = 1, .meeting = 7}, {}); });
   EXPECT_TRUE(alone.get().ok());
-  auto zero = join_async(0, 2);
   ASSERT_TRUE(slow.send_slowly(std::span(hello).subspan(hello.size() / 2)));
   const std::optional<Frame> challenge = slow.receive();
   ASSERT_TRUE(challenge && challenge->type == FrameType::kChallenge);
   ByteReader reader(challenge->body);
-  const Mac proof = rendezvous_proof(id_.key, Role::kRank, reader.array<Nonce>(), hello_body);
-  ASSERT_TRUE(slow.send_slowly(encode_frame(FrameType::kJoin, join_body(proof, {}))));
-  const std::optional<Frame> table = slow.receive();
-  ASSERT_TRUE(table && table->type == FrameType::kTable);
-  EXPECT_TRUE(zero.get().ok());
+  const Mac proof = handshake_proof(id_.key, Role::kRank, reader.array<Nonce>(), hello_body);
+  ASSERT_TRUE(slow.send_slowly(encode_frame(FrameType::kJoin, join_body(proof, arrival_bytes()))));
+  const std::optional<Frame> place = slow.receive();
+  ASSERT_TRUE(place && place->type == FrameType::kPlace);
+  EXPECT_TRUE(decode_place(place->body, 1));
 }
 
 TEST_F(Guests, ARankThatDisappearsIsNamedToAll) {
   auto zero = join_async(0, 3);
   {
     RawGuest one(id_);
-    ASSERT_TRUE(one.join(id_.key, make_hello(1, 3), {}));
+    ASSERT_TRUE(one.join(id_.key, make_hello(1, 3), arrival_bytes()));
   }
   const auto two = join_async(2, 3).get();
   for (const auto& result : {zero.get(), two}) {
@@ -181,7 +204,7 @@ TEST_F(Guests, ARankThatDisappearsIsNamedToAll) {
 TEST_F(Guests, AGuestThatGoesOnTalkingAfterItsJoinHarmsNobody) {
   expect_undisturbed([&] {
     RawGuest one(id_);
-    ASSERT_TRUE(one.join(id_.key, make_hello(0, 1, 5), {}));  // a meeting of its own, complete at once
+    ASSERT_TRUE(one.join(id_.key, make_hello(0, 1, 5), arrival_bytes()));  // a meeting of its own, complete at once
     one.send(Bytes(100000, std::byte{0x11}));
   });
 }

@@ -26,7 +26,7 @@ RendezvousId open() {
 }
 
 std::future<Table> join_async(const RendezvousId& id, const Joining& joining) {
-  return std::async(std::launch::async, [id, joining] { return join_rendezvous(id, joining, bytes_of(joining.rank, joining.meeting)); });
+  return std::async(std::launch::async, [id, joining] { return join_table(id, joining, bytes_of(joining.rank, joining.meeting)); });
 }
 
 void expect_whole(const Table& table, int nranks, uint32_t meeting = 0) {
@@ -53,8 +53,8 @@ TEST(Rendezvous, EverybodyGetsEverybodysBytes) {
 TEST(Rendezvous, TheLargestBringingArrivesWhole) {
   const RendezvousId id = open();
   const Bytes large(kMaxJoinBytes, std::byte{0x5a});
-  auto other = std::async(std::launch::async, [&] { return join_rendezvous(id, {.rank = 1, .nranks = 2}, large); });
-  const Table table = join_rendezvous(id, {.rank = 0, .nranks = 2}, large);
+  auto other = std::async(std::launch::async, [&] { return join_table(id, {.rank = 1, .nranks = 2}, large); });
+  const Table table = join_table(id, {.rank = 0, .nranks = 2}, large);
   ASSERT_TRUE(table.ok()) << table.status().message();
   EXPECT_EQ(table.value(), (std::vector<Bytes>{large, large}));
   EXPECT_TRUE(other.get().ok());
@@ -62,7 +62,7 @@ TEST(Rendezvous, TheLargestBringingArrivesWhole) {
 
 TEST(Rendezvous, BringingTooMuchIsRefusedAtOnce) {
   const RendezvousId id = open();
-  expect_error(join_rendezvous(id, {.rank = 0, .nranks = 2}, Bytes(kMaxJoinBytes + 1)), Code::kInvalidUsage, "4097 bytes");
+  expect_error(join_table(id, {.rank = 0, .nranks = 2}, Bytes(kMaxJoinBytes + 1)), Code::kInvalidUsage, "4097 bytes");
 }
 
 TEST(Rendezvous, SeveralMeetingsAtOneListenerAtOnce) {
@@ -91,7 +91,7 @@ TEST(Rendezvous, ATimeoutListsExactlyTheMissingAndReachesAllWhoCame) {
   for (const int rank : {0, 2, 4}) joins.push_back(join_async(id, {.rank = rank, .nranks = 6, .timeout_s = 2}));
   for (auto& join : joins) expect_error(join.get(), Code::kTimeout, "of 6 ranks, these never came within 2 s of the first: 1, 3, 5.");
   // Whoever comes too late is told the same.
-  expect_error(join_rendezvous(id, {.rank = 1, .nranks = 6}, {}), Code::kTimeout, "1, 3, 5.");
+  expect_error(join_table(id, {.rank = 1, .nranks = 6}, {}), Code::kTimeout, "1, 3, 5.");
 }
 
 TEST(Rendezvous, DifferentRankCountsAreToldToAll) {
@@ -105,7 +105,7 @@ TEST(Rendezvous, DifferentRankCountsAreToldToAll) {
                       message.find("told of 3 ranks, others of 2") != std::string::npos;
     EXPECT_TRUE(both) << message;
   }
-  expect_error(join_rendezvous(id, {.rank = 2, .nranks = 3}, {}), Code::kInvalidUsage, "give all the same nranks");
+  expect_error(join_table(id, {.rank = 2, .nranks = 3}, {}), Code::kInvalidUsage, "give all the same nranks");
 }
 
 TEST(Rendezvous, TwoOfOneRankAreToldToAll) {
@@ -127,15 +127,15 @@ TEST(Rendezvous, OneMeetingsFailureLeavesTheOthersAlone) {
 
 TEST(Rendezvous, AfterCompletionALateComerIsToldToMakeANewId) {
   const RendezvousId id = open();
-  expect_whole(join_rendezvous(id, {.rank = 0, .nranks = 1}, {}), 1);
-  expect_error(join_rendezvous(id, {.rank = 0, .nranks = 1}, {}), Code::kInvalidUsage, "make a new id");
+  expect_whole(join_table(id, {.rank = 0, .nranks = 1}, {}), 1);
+  expect_error(join_table(id, {.rank = 0, .nranks = 1}, {}), Code::kInvalidUsage, "make a new id");
 }
 
 TEST(Rendezvous, AWrongKeyIsToldToTheClientAndHarmsNobody) {
   const RendezvousId id = open();
   RendezvousId wrong = id;
   wrong.key[31] ^= std::byte{1};
-  expect_error(join_rendezvous(wrong, {.rank = 0, .nranks = 2}, {}), Code::kRemote, "does not know this communicator's key");
+  expect_error(join_table(wrong, {.rank = 0, .nranks = 2}, {}), Code::kRemote, "does not know this communicator's key");
   auto zero = join_async(id, {.rank = 0, .nranks = 2});
   expect_whole(join_async(id, {.rank = 1, .nranks = 2}).get(), 2);
   expect_whole(zero.get(), 2);
@@ -143,7 +143,7 @@ TEST(Rendezvous, AWrongKeyIsToldToTheClientAndHarmsNobody) {
 
 TEST(Rendezvous, NobodyListensAnyMore) {
   const FakeListener gone = bind_fake_listener();  // holds the port, but refuses, as the port of an ended process does
-  expect_error(join_rendezvous(gone.id, {.rank = 0, .nranks = 2}, {}), Code::kRemote, "nobody listens at 127.0.0.1 port ");
+  expect_error(join_table(gone.id, {.rank = 0, .nranks = 2}, {}), Code::kRemote, "nobody listens at 127.0.0.1 port ");
 }
 
 TEST(Rendezvous, AListenerThatDoesNotKnowTheKeyIsNotBelieved) {
@@ -165,7 +165,7 @@ TEST(Rendezvous, AListenerThatEndsMeanwhileIsSeen) {
 
 TEST(Rendezvous, AListenerThatNeverAnswersIsGivenUp) {
   const FakeListener fake = open_fake_listener();
-  expect_error(join_rendezvous(fake.id, {.rank = 3, .nranks = 4, .timeout_s = 0.01}, {}), Code::kTimeout, "rank 3 waited");
+  expect_error(join_table(fake.id, {.rank = 3, .nranks = 4, .timeout_s = 0.01}, {}), Code::kTimeout, "rank 3 waited");
 }
 
 TEST(Rendezvous, IdsComeBackAndForeignBytesAreRefused) {

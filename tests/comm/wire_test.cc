@@ -173,19 +173,22 @@ TEST(FrameDecoder, ABrokenStreamStaysBroken) {
 }
 
 Hello some_hello() {
-  return {.nranks = 7, .rank = 6, .meeting = 5, .timeout_s = 1.5, .version = "100"};
+  return {.build = {.version = "100", .id = "abc", .host = "h"}, .rank = 6, .nranks = 7, .to = 3, .meeting = 5, .timeout_s = 1.5};
 }
 
 TEST(Hello, ComesBackAndIsRefusedWhenCut) {
   const Bytes whole = encode_hello(some_hello());
   const std::optional<Hello> back = decode_hello(whole);
   ASSERT_TRUE(back.has_value());
-  EXPECT_EQ(back->protocol, kProtocolVersion);
+  EXPECT_EQ(back->build.protocol, kProtocolVersion);
   EXPECT_EQ(back->nranks, 7u);
   EXPECT_EQ(back->rank, 6u);
   EXPECT_EQ(back->meeting, 5u);
   EXPECT_EQ(back->timeout_s, 1.5);
-  EXPECT_EQ(back->version, "100");
+  EXPECT_EQ(back->to, 3u);
+  EXPECT_EQ(back->build.version, "100");
+  EXPECT_EQ(back->build.id, "abc");
+  EXPECT_EQ(back->build.host, "h");
   for (size_t length = 0; length < whole.size(); ++length) EXPECT_FALSE(decode_hello(std::span(whole).first(length))) << length;
   Bytes longer = whole;
   longer.push_back(std::byte{0});
@@ -212,14 +215,16 @@ TEST(Proof, DependsOnKeyRoleNonceAndHello) {
   const Bytes hello = encode_hello(some_hello());
   const Key key{};
   const Nonce nonce{};
-  const Mac proof = rendezvous_proof(key, Role::kRank, nonce, hello);
-  EXPECT_TRUE(equal_macs(proof, rendezvous_proof(key, Role::kRank, nonce, hello)));
-  EXPECT_FALSE(equal_macs(proof, rendezvous_proof(Key{std::byte{1}}, Role::kRank, nonce, hello)));
-  EXPECT_FALSE(equal_macs(proof, rendezvous_proof(key, Role::kListener, nonce, hello)));
-  EXPECT_FALSE(equal_macs(proof, rendezvous_proof(key, Role::kRank, Nonce{std::byte{1}}, hello)));
+  const Mac proof = handshake_proof(key, Role::kRank, nonce, hello);
+  EXPECT_TRUE(equal_macs(proof, handshake_proof(key, Role::kRank, nonce, hello)));
+  EXPECT_FALSE(equal_macs(proof, handshake_proof(Key{std::byte{1}}, Role::kRank, nonce, hello)));
+  for (const Role role : {Role::kListener, Role::kParent, Role::kChild}) {
+    EXPECT_FALSE(equal_macs(proof, handshake_proof(key, role, nonce, hello)));
+  }
+  EXPECT_FALSE(equal_macs(proof, handshake_proof(key, Role::kRank, Nonce{std::byte{1}}, hello)));
   Bytes other = hello;
-  other[8] ^= std::byte{1};  // the rank
-  EXPECT_FALSE(equal_macs(proof, rendezvous_proof(key, Role::kRank, nonce, other)));
+  other[20] ^= std::byte{1};
+  EXPECT_FALSE(equal_macs(proof, handshake_proof(key, Role::kRank, nonce, other)));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/fd.h"
+#include "comm/control_tree.h"
 #include "launch/secret.h"
 
 namespace tutti {
@@ -58,12 +59,12 @@ std::vector<std::byte> bytes_of(int rank) {
 }
 
 // Joins at what meet_at() gave, and checks that everybody's bytes came.
-void expect_meeting(const Result<Place>& place) {
+void expect_meeting(const Result<JobPlace>& place) {
   ASSERT_TRUE(place.ok()) << place.status().message();
   const Joining joining = {.rank = place.value().rank, .nranks = place.value().nranks, .meeting = 1, .timeout_s = 60};
-  const Result<std::vector<Bytes>> table = join_rendezvous(place.value().id, joining, bytes_of(joining.rank));
-  ASSERT_TRUE(table.ok()) << table.status().message();
-  for (int rank = 0; rank < joining.nranks; ++rank) EXPECT_EQ(table.value()[static_cast<size_t>(rank)], bytes_of(rank));
+  const Result<ControlTree::Joined> joined = ControlTree::join(place.value().id, joining, bytes_of(joining.rank));
+  ASSERT_TRUE(joined.ok()) << joined.status().message();
+  for (int rank = 0; rank < joining.nranks; ++rank) EXPECT_EQ(joined.value().table[static_cast<size_t>(rank)], bytes_of(rank));
 }
 
 class ByAddress : public ::testing::TestWithParam<const char*> {};
@@ -92,7 +93,7 @@ TEST(ByAddressErrors, APortThatIsTakenIsNamedWithItsVariable) {
   uint16_t port = 0;
   const Fd taken = bound_socket(port, true);
   for (const char* host : {"127.0.0.1", "0.0.0.0"}) {
-    const Result<Place> place = meet_at(address(host, port), {0, 2}, "", settings(60));
+    const Result<JobPlace> place = meet_at(address(host, port), {0, 2}, "", settings(60));
     ASSERT_FALSE(place.ok()) << host;
     EXPECT_EQ(place.status().code(), Code::kInvalidUsage);
     EXPECT_NE(place.status().message().find("TUTTI_RENDEZVOUS="), std::string::npos) << place.status().message();
@@ -104,7 +105,7 @@ TEST(ByAddressErrors, NobodyThereIsATimeoutThatNamesTheAddress) {
   uint16_t port = 0;
   const Fd reserved = bound_socket(port, false);
   for (const char* host : {"127.0.0.1", "no-such-host.invalid"}) {
-    const Result<Place> place = meet_at(address(host, port), {1, 2}, "", settings(0.2));
+    const Result<JobPlace> place = meet_at(address(host, port), {1, 2}, "", settings(0.2));
     ASSERT_FALSE(place.ok());
     EXPECT_EQ(place.status().code(), Code::kTimeout);
     EXPECT_NE(place.status().message().find(host), std::string::npos) << place.status().message();
@@ -113,20 +114,20 @@ TEST(ByAddressErrors, NobodyThereIsATimeoutThatNamesTheAddress) {
 }
 
 TEST(ByAddressErrors, AnUnknownNameOfRankZeroIsRefused) {
-  const Result<Place> place = meet_at(address("no-such-host.invalid", 4711), {0, 2}, "", settings(0.2));
+  const Result<JobPlace> place = meet_at(address("no-such-host.invalid", 4711), {0, 2}, "", settings(0.2));
   ASSERT_FALSE(place.ok());
   EXPECT_EQ(place.status().code(), Code::kInvalidUsage);
 }
 
 TEST(ByAddressErrors, AnotherSecretDoesNotJoin) {
   const uint16_t port = free_port();
-  const Result<Place> first = meet_at(address("127.0.0.1", port), {0, 2}, "", settings(60, "word"));
+  const Result<JobPlace> first = meet_at(address("127.0.0.1", port), {0, 2}, "", settings(60, "word"));
   ASSERT_TRUE(first.ok()) << first.status().message();
   for (const char* secret : {"Word", ""}) {
-    const Result<Place> other = meet_at(address("127.0.0.1", port), {1, 2}, "", settings(60, secret));
+    const Result<JobPlace> other = meet_at(address("127.0.0.1", port), {1, 2}, "", settings(60, secret));
     ASSERT_TRUE(other.ok()) << other.status().message();
     const Joining joining = {.rank = 1, .nranks = 2, .meeting = 1, .timeout_s = 1};
-    EXPECT_EQ(join_rendezvous(other.value().id, joining, bytes_of(1)).status().code(), Code::kRemote);
+    EXPECT_EQ(ControlTree::join(other.value().id, joining, bytes_of(1)).status().code(), Code::kRemote);
   }
 }
 

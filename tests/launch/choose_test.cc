@@ -115,7 +115,7 @@ TEST(ChooseLauncher, WhatIsMissingIsNamed) {
       {&tutti_run_launcher, {{"TUTTI_RANK", "1"}}, {}, {"TUTTI_RANK", "TUTTI_SIZE", "TUTTI_UNIQUE_ID"}},
   };
   for (const Case& each : cases) {
-    const Result<Place> place = each.launcher->join(Environment(each.variables), each.config);
+    const Result<JobPlace> place = each.launcher->join(Environment(each.variables), each.config);
     ASSERT_FALSE(place.ok());
     EXPECT_EQ(place.status().code(), Code::kInvalidUsage);
     for (const char* part : each.parts)

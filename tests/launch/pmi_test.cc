@@ -32,8 +32,8 @@ class Pmi : public ::testing::TestWithParam<Protocol> {
   }
 
   // All ranks at once, as threads; each hangs up when it is done.
-  static std::vector<Result<Place>> join_all(PmiServer& server, int ranks, double timeout_s) {
-    std::vector<Result<Place>> places(static_cast<size_t>(ranks), Status(Code::kInternal, "did not run"));
+  static std::vector<Result<JobPlace>> join_all(PmiServer& server, int ranks, double timeout_s) {
+    std::vector<Result<JobPlace>> places(static_cast<size_t>(ranks), Status(Code::kInternal, "did not run"));
     std::vector<std::thread> threads;
     for (int rank = 0; rank < ranks; ++rank) {
       threads.emplace_back([&, rank] {
@@ -49,9 +49,9 @@ class Pmi : public ::testing::TestWithParam<Protocol> {
 TEST_P(Pmi, EverybodyGetsRankZerosId) {
   for (const int ranks : {1, 2, 5}) {
     PmiServer server(ranks);
-    const std::vector<Result<Place>> places = join_all(server, ranks, 60);
+    const std::vector<Result<JobPlace>> places = join_all(server, ranks, 60);
     for (int rank = 0; rank < ranks; ++rank) {
-      const Result<Place>& place = places[static_cast<size_t>(rank)];
+      const Result<JobPlace>& place = places[static_cast<size_t>(rank)];
       ASSERT_TRUE(place.ok()) << place.status().message();
       EXPECT_EQ(place.value().rank, rank);
       EXPECT_EQ(place.value().nranks, ranks);
@@ -84,7 +84,7 @@ TEST_P(Pmi, EverySpoiltAnswerIsAnErrorInBoundedTime) {
     for (int answer = 0; answer < GetParam().answers[rank]; ++answer) {
       for (const std::string& instead : spoilt) {
         PmiServer server(2, 1024, PmiFault{.rank = rank, .answer = answer, .instead = instead, .close = true});
-        const Result<Place> place = join_all(server, 2, 60)[static_cast<size_t>(rank)];
+        const Result<JobPlace> place = join_all(server, 2, 60)[static_cast<size_t>(rank)];
         ASSERT_FALSE(place.ok()) << "rank " << rank << ", answer " << answer << ": " << instead.substr(0, 80);
         EXPECT_EQ(place.status().code(), Code::kRemote) << place.status().message();
         EXPECT_NE(place.status().message().find("PMI"), std::string::npos) << place.status().message();
@@ -99,7 +99,7 @@ TEST_P(Pmi, SilenceAndHalfAnswersTimeOut) {
   for (const std::string half : {"", "cmd=", "     "}) {
     for (int answer = 0; answer < GetParam().answers[1]; ++answer) {
       PmiServer server(2, 1024, PmiFault{.rank = 1, .answer = answer, .instead = half});
-      const std::vector<Result<Place>> places = join_all(server, 2, 0.1);
+      const std::vector<Result<JobPlace>> places = join_all(server, 2, 0.1);
       ASSERT_FALSE(places[1].ok());
       EXPECT_EQ(places[1].status().code(), Code::kTimeout) << places[1].status().message();
       EXPECT_NE(places[1].status().message().find("TUTTI_INIT_TIMEOUT"), std::string::npos);
@@ -109,7 +109,7 @@ TEST_P(Pmi, SilenceAndHalfAnswersTimeOut) {
 
 TEST_P(Pmi, ARankThatNeverCallsIsATimeoutOfTheOthers) {
   PmiServer server(2);
-  const Result<Place> place = GetParam().launcher->join(server.environment(0), config(0.1));
+  const Result<JobPlace> place = GetParam().launcher->join(server.environment(0), config(0.1));
   ASSERT_FALSE(place.ok());
   EXPECT_EQ(place.status().code(), Code::kTimeout);
 }
@@ -124,7 +124,7 @@ TEST_P(Pmi, BadVariablesAreNamed) {
                                       Environment({{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}, {"PMI_PORT", "nowhere"}}),
                                       Environment({{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}, {"PMI_PORT", "127.0.0.1:1"}})};
   for (const Environment& environment : environments) {
-    const Result<Place> place = GetParam().launcher->join(environment, config(1));
+    const Result<JobPlace> place = GetParam().launcher->join(environment, config(1));
     ASSERT_FALSE(place.ok());
     EXPECT_EQ(place.status().code(), Code::kInvalidUsage);
     EXPECT_NE(place.status().message().find("PMI_"), std::string::npos) << place.status().message();
@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Protocols, Pmi, ::testing::ValuesIn(kProtocols), [](con
 TEST(Pmi1, LongIdsTravelInPieces) {
   for (const int longest : {9, 64, 256, 257, 258}) {
     PmiServer server(2, longest);
-    std::vector<Result<Place>> places(2, Status(Code::kInternal, "did not run"));
+    std::vector<Result<JobPlace>> places(2, Status(Code::kInternal, "did not run"));
     std::vector<std::thread> threads;
     for (size_t rank = 0; rank < 2; ++rank) {
       threads.emplace_back([&, rank] { places[rank] = pmi1_launcher.join(server.environment(static_cast<int>(rank)), Config()); });

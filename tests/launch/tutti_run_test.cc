@@ -13,7 +13,7 @@ namespace {
 using Value = std::optional<std::string>;
 
 // A job of one comes without a launcher.
-Result<Place> read_with(const Value& rank, const Value& size, const Value& id) {
+Result<JobPlace> read_with(const Value& rank, const Value& size, const Value& id) {
   Environment::Variables variables;
   if (rank) variables["TUTTI_RANK"] = *rank;
   if (size) variables["TUTTI_SIZE"] = *size;
@@ -21,7 +21,7 @@ Result<Place> read_with(const Value& rank, const Value& size, const Value& id) {
   const Environment environment(std::move(variables));
   const Result<FoundLauncher> found = choose_launcher(environment, Config());
   if (!found.ok()) return found.status();
-  return found.value().launcher == nullptr ? Place() : found.value().launcher->join(environment, Config());
+  return found.value().launcher == nullptr ? JobPlace() : found.value().launcher->join(environment, Config());
 }
 
 std::string some_id() {
@@ -32,7 +32,7 @@ std::string some_id() {
 }
 
 void expect_refused(const Value& rank, const Value& size, const Value& id) {
-  const Result<Place> as = read_with(rank, size, id);
+  const Result<JobPlace> as = read_with(rank, size, id);
   const auto text = [](const Value& value) { return value ? "'" + *value + "'" : std::string("unset"); };
   ASSERT_FALSE(as.ok()) << text(rank) << ", " << text(size) << ", " << text(id);
   EXPECT_EQ(as.status().code(), Code::kInvalidUsage);
@@ -40,14 +40,14 @@ void expect_refused(const Value& rank, const Value& size, const Value& id) {
 }
 
 TEST(TuttiRunLauncher, NothingSetMeansAJobOfOne) {
-  const Result<Place> as = read_with({}, {}, {});
+  const Result<JobPlace> as = read_with({}, {}, {});
   ASSERT_TRUE(as.ok());
   EXPECT_EQ(as.value().rank, 0);
   EXPECT_EQ(as.value().nranks, 1);
 }
 
 TEST(TuttiRunLauncher, AllSetIsRead) {
-  const Result<Place> as = read_with("3", "16", some_id());
+  const Result<JobPlace> as = read_with("3", "16", some_id());
   ASSERT_TRUE(as.ok()) << as.status().message();
   EXPECT_EQ(as.value().rank, 3);
   EXPECT_EQ(as.value().nranks, 16);

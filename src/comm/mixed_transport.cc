@@ -59,7 +59,7 @@ Result<std::unique_ptr<Transport>> MixedTransport::derive(std::vector<int> membe
 }
 
 Status MixedTransport::introduce(std::vector<std::vector<std::byte>> addresses) {
-  if (!routes_.empty()) return parts_.front().transport->introduce({});  // derived
+  if (addresses.empty()) return parts_.front().transport->introduce({});  // derived
   std::map<Tag, int> nodes;                                              // by tag: a rank there
   std::vector<Tag> tags;
   std::vector<std::vector<std::vector<std::byte>>> by_part(parts_.size());

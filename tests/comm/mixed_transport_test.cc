@@ -49,7 +49,7 @@ void expect_everywhere(const Ranks& ranks, const std::string& name, uint32_t abi
 }
 
 TEST(MixedTransport, WhatIsUsedFollowsFromTheNodesOfAllRanks) {
-  constexpr uint32_t kShm = kAbilityMapped | kAbilityInline, kTcp = kAbilityInline;
+  constexpr uint32_t kShm = kAbilityMapped | kAbilityInline | kAbilityDerive, kTcp = kAbilityInline;
   expect_everywhere(Ranks({"a"}, "shm,tcp"), "shm", kShm);
   expect_everywhere(Ranks({"a", "a", "a"}, "shm,tcp"), "shm", kShm);
   expect_everywhere(Ranks({"a", "b", "c"}, "shm,tcp"), "tcp", kTcp);

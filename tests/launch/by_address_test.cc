@@ -44,10 +44,20 @@ bool can_bind_ipv6_loopback() {
   return fd && bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
+// On every address of the host: connections that linger on one of them would keep rank 0 from the port.
 uint16_t free_port() {
-  uint16_t port = 0;
-  bound_socket(port, false);
-  return port;
+  const Fd fd(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 address = {.sin6_family = AF_INET6};
+  socklen_t length = sizeof address;
+  const int off = 0;
+  setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {  // no IPv6
+    uint16_t port = 0;
+    bound_socket(port, false);
+    return port;
+  }
+  EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  return ntohs(address.sin6_port);
 }
 
 MeetingAddress address(const std::string& host, uint16_t port) {

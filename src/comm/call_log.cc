@@ -7,7 +7,7 @@
 namespace tutti {
 namespace {
 
-constexpr uint64_t kScale = 1, kDivide = 2, kUser = 4, kUneven = 8;  // flags
+constexpr uint64_t kScale = 1, kDivide = 2, kUser = 4, kUneven = 8, kOrdered = 16;  // flags
 
 }  // namespace
 
@@ -18,7 +18,8 @@ bool is_a_call(const CallShape& shape) {
 CallShape shape_of(const Request& request) {
   const ReductionCall& reduction = request.reduction;
   const uint64_t flags = (reduction.scale ? kScale : 0) | (reduction.divide ? kDivide : 0) |
-                         (reduction.user.function != nullptr ? kUser : 0) | (request.uneven ? kUneven : 0);
+                         (reduction.user.function != nullptr ? kUser : 0) | (request.uneven ? kUneven : 0) |
+                         (reduction.commutes ? 0 : kOrdered);
   const uint64_t kinds = static_cast<uint64_t>(request.collective) << 56 | static_cast<uint64_t>(reduction.arithmetic.type) << 48 |
                          static_cast<uint64_t>(reduction.arithmetic.op) << 40 | flags << 32 | static_cast<uint32_t>(request.root);
   return {.kinds = kinds, .count = request.uneven ? request.agreed_bytes.value_or(0) : request.count};

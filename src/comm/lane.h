@@ -88,8 +88,7 @@ class Lane {
   const Request* current_ = nullptr;
   Operands operands_;  // made from it; borrowed by the executor
   // The launch found last and what it was found for: a repeated call need not ask the planner.
-  PlanRequest last_shape_;
-  size_t last_bytes_ = 0;
+  CallShape last_shape_;
   Launch* last_launch_ = nullptr;
   uint64_t number_ = 0;
   CallShape shape_;

@@ -6,26 +6,6 @@
 
 namespace tutti {
 
-size_t type_bytes(DataType type) {
-  switch (type) {
-    case DataType::kInt8:
-    case DataType::kUint8:
-    case DataType::kFloat8E4m3:
-    case DataType::kFloat8E5m2: return 1;
-    case DataType::kInt16:
-    case DataType::kUint16:
-    case DataType::kFloat16:
-    case DataType::kBfloat16: return 2;
-    case DataType::kInt32:
-    case DataType::kUint32:
-    case DataType::kFloat32: return 4;
-    case DataType::kInt64:
-    case DataType::kUint64:
-    case DataType::kFloat64: return 8;
-  }
-  return 0;
-}
-
 const char* type_name(DataType type) {
   switch (type) {
     case DataType::kInt8: return "int8";

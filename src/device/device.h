@@ -53,8 +53,11 @@ inline constexpr int kDataTypes = 14;
 enum class Reduction : uint8_t { kSum, kProd, kMin, kMax };
 inline constexpr int kReductions = 4;
 
-size_t type_bytes(DataType type);
-const char* type_name(DataType type);       // "float8_e4m3"; the tools' spelling
+inline size_t type_bytes(DataType type) {
+  constexpr uint8_t kBytes[kDataTypes] = {1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 1, 1};
+  return kBytes[static_cast<size_t>(type)];
+}
+const char* type_name(DataType type);      // "float8_e4m3"; the tools' spelling
 const char* reduction_name(Reduction op);  // "sum"
 
 // What one pass computes. Scaling multiplies a raw input by the scalar before the operation; what is a partial result already is not
@@ -62,10 +65,10 @@ const char* reduction_name(Reduction op);  // "sum"
 struct Arithmetic {
   DataType type = DataType::kFloat32;
   Reduction op = Reduction::kSum;
-  bool scale_a = false;               // operand `a`, and the one of transform(), is raw
-  bool scale_b = false;               // operand `b` is raw
-  bool divide = false;                // divide the result by `divisor`
-  uint32_t divisor = 1;               // not 0. Floats divide by its value in float32 (float64: in float64)
+  bool scale_a = false;                 // operand `a`, and the one of transform(), is raw
+  bool scale_b = false;                 // operand `b` is raw
+  bool divide = false;                  // divide the result by `divisor`
+  uint32_t divisor = 1;                 // not 0. Floats divide by its value in float32 (float64: in float64)
   alignas(8) std::byte scalar[8] = {};  // its first type_bytes(type) bytes are one element of `type`
 };
 

@@ -143,6 +143,7 @@ Result<std::shared_ptr<Links>> Links::open(int self, const Key& key) {
 
 Links::~Links() {
   loop_.remove(watch_);
+  loop_.cancel(resting_);
   // No handler accepts any more. Who stands in the queue shall hear the farewells too; nobody can join it from here on.
   if (listener_) shutdown(listener_.get(), SHUT_RDWR);
   accept_all();
@@ -201,13 +202,24 @@ Status Links::add(const std::shared_ptr<Link>& link) {
 void Links::accept_all() {
   for (;;) {
     Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
+    if (!fd) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) rest();
+      return;
+    }
     if (!same_user(fd.get())) continue;
     const auto link = std::make_shared<Link>();
     link->fd = std::move(fd);
     std::lock_guard lock(mutex_);
     if (const Status status = add(link); !status.ok()) log_warn("dropped a local connection: " + status.message());
   }
+}
+
+// No descriptors are left: the listener stays readable, and the control thread would spin.
+void Links::rest() {
+  if (!loop_.on_thread()) return;  // the destructor's last look
+  constexpr auto kRest = std::chrono::milliseconds(100);
+  loop_.modify(watch_, 0);
+  resting_ = loop_.at(ControlLoop::Clock::now() + kRest, [this] { loop_.modify(watch_, EPOLLIN); });
 }
 
 void Links::serve(const std::shared_ptr<Link>& link) {

@@ -81,6 +81,7 @@ class Links {
 
   Links(ControlLoop& loop, int self, const Key& key) : loop_(loop), self_(self), key_(key) {}
   void accept_all();
+  void rest();
   Status add(const std::shared_ptr<Link>& link);
   void serve(const std::shared_ptr<Link>& link);
   bool handle(Link& link, const Packet& packet, Fd carried);
@@ -102,6 +103,7 @@ class Links {
   std::vector<LinkName> names_;
   Fd listener_;
   ControlLoop::Watch watch_ = 0;
+  uint64_t resting_ = 0;  // the timer that ends a pause of accepting; the control thread's
 
   std::mutex mutex_;  // of all below
   std::condition_variable answered_;

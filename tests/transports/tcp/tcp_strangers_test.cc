@@ -144,10 +144,10 @@ TEST(TcpStrangers, ReplaysAndReflectionsProveNothing) {
     ASSERT_TRUE(put(three, hello) && get(three, second));
     ASSERT_TRUE(put(three, second.proof));
     expect_hang_up(three);
-    // And the true proof is one: the listener says that the pair has its connection.
+    // And the true proof is one: the listener says that the pair has its connection, or, that early, that it has none yet.
     tcp::Verdict verdict{};
     ASSERT_TRUE(put(one, answer) && get(one, verdict));
-    EXPECT_EQ(verdict, tcp::Verdict::kWait);
+    EXPECT_TRUE(verdict == tcp::Verdict::kWait || verdict == tcp::Verdict::kWelcome);
   });
 }
 

@@ -80,7 +80,10 @@ Status Lane::begin(const Request& request, uint64_t number) {
 
 Status Lane::begin_moving() {
   const Status status = is_mail() ? start_point_to_point(*current_) : start(*current_);
-  return status.ok() ? status : fail({status.code(), describe() + ": " + status.message()});
+  if (status.ok()) return status;
+  // What it ran into is a consequence then.
+  if (comm_.aborted()) return fail_quietly({Code::kAborted, describe() + ": the communicator was aborted"});
+  return fail({status.code(), describe() + ": " + status.message()});
 }
 
 Status Lane::start(const Request& request) {

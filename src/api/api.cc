@@ -279,16 +279,17 @@ tuttiResult_t tuttiCommGetAsyncError(tuttiComm_t comm, tuttiResult_t* result) {
 }
 
 tuttiResult_t tuttiCommMemStats(tuttiComm_t comm, tuttiMemStat_t stat, uint64_t* value) {
+  const int which = stat;  // a C program may pass what the enumeration does not have
   return guarded_on("tuttiCommMemStats", comm, [&](Communicator& c) -> Status {
     if (value == nullptr) return bad_argument("value is NULL");
     const MemoryUse memory = c.memory();
-    switch (stat) {
+    switch (which) {
       case tuttiMemTotal: *value = memory.connections + memory.scratch; return {};
       case tuttiMemConnections: *value = memory.connections; return {};
       case tuttiMemScratch: *value = memory.scratch; return {};
       case tuttiMemBudget: *value = memory.budget; return {};
+      default: return bad_argument("stat is " + std::to_string(which) + ": give one of tuttiMemTotal .. tuttiMemBudget");
     }
-    return bad_argument("stat is " + std::to_string(static_cast<int>(stat)) + ": give one of tuttiMemTotal .. tuttiMemBudget");
   });
 }
 

@@ -53,14 +53,16 @@ Result<std::unique_ptr<Transport>> MixedTransport::derive(std::vector<int> membe
                                                           std::shared_ptr<MemoryBudget> budget) {
   const auto nranks = static_cast<int>(members.size());
   const auto rank = static_cast<int>(std::find(members.begin(), members.end(), rank_) - members.begin());
-  Result<std::unique_ptr<Transport>> derived = route(rank_).derive(std::move(members), context, shapes, std::move(budget));
+  // With the ability there is one part alone that reaches all; introduce() has given up the others.
+  const auto part = std::find_if(parts_.begin(), parts_.end(), [](const Part& each) { return each.transport != nullptr; });
+  Result<std::unique_ptr<Transport>> derived = part->transport->derive(std::move(members), context, shapes, std::move(budget));
   if (!derived.ok()) return derived.status();
   return std::unique_ptr<Transport>(std::make_unique<MixedTransport>(rank, nranks, Part{std::move(*derived)}, shapes));
 }
 
 Status MixedTransport::introduce(std::vector<std::vector<std::byte>> addresses) {
   if (addresses.empty()) return parts_.front().transport->introduce({});  // derived
-  std::map<Tag, int> nodes;                                              // by tag: a rank there
+  std::map<Tag, int> nodes;                                               // by tag: a rank there
   std::vector<Tag> tags;
   std::vector<std::vector<std::vector<std::byte>>> by_part(parts_.size());
   for (size_t rank = 0; rank < addresses.size(); ++rank) {

@@ -9,11 +9,14 @@ namespace {
 
 class DeriveConformance : public Conformance {
  protected:
+  void SetUp() override {
+    if (!GetParam().derives) GTEST_SKIP() << GetParam().name << " does not derive";
+  }
+
   // body(rank, child) on all ranks of `nranks`; `child` is nullptr where the rank is none of `members`.
   template <class Body>
   void run_derived(int nranks, const std::vector<int>& members, const Body& body) {
     run_connected(nranks, [&](TestRank& rank) {
-      if ((rank.transport->abilities() & kAbilityDerive) == 0) GTEST_SKIP() << rank.transport->name() << " does not derive";
       const bool is_member = std::find(members.begin(), members.end(), rank.rank) != members.end();
       std::optional<TestRank> child;
       if (is_member) child.emplace(rank.derive(members, 7));
@@ -29,6 +32,13 @@ class DeriveConformance : public Conformance {
 size_t open_descriptors() {
   const std::filesystem::directory_iterator each("/proc/self/fd");
   return static_cast<size_t>(std::distance(begin(each), end(each)));
+}
+
+// So that no transport loses the ability, and its tests with it, unseen.
+class DeriveAbility : public Conformance {};
+
+TEST_P(DeriveAbility, IsWhatTheFixtureSays) {
+  run_connected(2, [this](TestRank& rank) { EXPECT_EQ((rank.transport->abilities() & kAbilityDerive) != 0, GetParam().derives); });
 }
 
 TEST_P(DeriveConformance, ParentAndChildExchangeSideBySide) {
@@ -116,7 +126,6 @@ TEST_P(DeriveConformance, ANumberServesOneChildOnly) {
 // The point of it: a descriptor for the child's memory, and none for a connection.
 TEST_P(DeriveConformance, ConnectionsAreShared) {
   run_connected(3, [](TestRank& rank) {
-    if ((rank.transport->abilities() & kAbilityDerive) == 0) GTEST_SKIP() << rank.transport->name() << " does not derive";
     Traffic(rank).exchange(5);
     rank.barrier();
     const size_t before = open_descriptors();
@@ -139,7 +148,6 @@ TEST_P(DeriveConformance, ConnectionsAreShared) {
 
 TEST_P(DeriveConformance, DeathIsHeardInEveryContext) {
   if (CONFORMANCE_MODE != Mode::kProcesses) GTEST_SKIP() << "a thread cannot be killed";
-  if (std::string(GetParam().name) != "shm") GTEST_SKIP() << "derives only over shared memory";
   constexpr int kKilled[] = {1};
   const auto ends = run(Mode::kProcesses, 3, [](TestRank& rank) {
     rank.open();
@@ -158,6 +166,7 @@ TEST_P(DeriveConformance, DeathIsHeardInEveryContext) {
   expect_ends(ends, kKilled);
 }
 
+INSTANTIATE_TEST_SUITE_P(Each, DeriveAbility, ::testing::ValuesIn(kTransportsUnderTest), fixture_name);
 INSTANTIATE_TEST_SUITE_P(Each, DeriveConformance, ::testing::ValuesIn(kTransportsUnderTest), fixture_name);
 
 }  // namespace

@@ -15,6 +15,7 @@ struct TransportFixture {
   const char* name;
   // Rank `rank` of `nranks`, all of this host, in one process or in several.
   Result<std::unique_ptr<Transport>> (*make)(int rank, int nranks, const FifoShapes& shapes, const Key& key);
+  bool derives = false;  // kAbilityDerive
 };
 
 inline void PrintTo(const TransportFixture& fixture, std::ostream* out) {
@@ -26,8 +27,11 @@ inline std::shared_ptr<MemoryBudget> test_budget(size_t bytes = size_t{1} << 30)
 }
 
 inline constexpr TransportFixture kTransportsUnderTest[] = {
-    {"shm", [](int rank, int nranks, const FifoShapes& shapes,
-               const Key& key) { return make_shm_transport(rank, nranks, shapes, key, test_budget()); }},
+    {"shm",
+     [](int rank, int nranks, const FifoShapes& shapes, const Key& key) {
+       return make_shm_transport(rank, nranks, shapes, key, test_budget());
+     },
+     true},
     {"tcp", [](int rank, int nranks, const FifoShapes& shapes,
                const Key& key) { return make_tcp_transport(rank, nranks, shapes, {.interfaces = "lo"}, key, test_budget()); }},
 };

@@ -17,7 +17,7 @@ constexpr int kCarriedChannels = 8;
 
 // `most_bytes` up to which the rule holds; per_rank: divided by the number of ranks. A rule is passed over where there are fewer than
 // `least_ranks`, or where its algorithm cannot do the request. Tuned with perf/compare (2 ranks) and tutti-perf (8 ranks on 2 cores, where
-// every step costs a round of the scheduler) on shared memory.
+// every step costs a round of the scheduler) on shared memory. `carried`: it holds only where something crosses a network.
 struct Rule {
   Collective collective;
   int least_ranks;
@@ -26,6 +26,7 @@ struct Rule {
   const char* algorithm;
   int channels;
   const char* reason;
+  bool carried = false;
 };
 
 constexpr Rule kRules[] = {
@@ -39,6 +40,10 @@ constexpr Rule kRules[] = {
     {Collective::kAllReduce, 1, kNoLimit, false, "one_shot", 1, "in rank order"},
 
     {Collective::kAllGather, 1, kInlineSlot, false, "one_shot", 1, "small: everybody to everybody, flag and data in one line"},
+    // One channel of it waits for everybody before it goes on: half of a gigabit's rate. And every rank of a node would send over its NIC
+    // to every rank of the others, where a ring passes each block over it once.
+    {Collective::kAllGather, 3, 32 << 10, false, "one_shot", 1, "middle: everybody to everybody, one step", true},
+    {Collective::kAllGather, 1, kNoLimit, false, "ring", 2, "large, over a network: a ring in each direction", true},
     {Collective::kAllGather, 1, kNoLimit, false, "one_shot", 1, "everybody to everybody: every byte is moved once"},
 
     {Collective::kReduceScatter, 1, kInlineSlot, false, "one_shot", 1, "small: one step, flag and data in one line"},
@@ -98,7 +103,7 @@ Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, const T
     return ranges;
   }
   for (const Rule& rule : kRules) {
-    if (rule.collective != request.collective || request.nranks < rule.least_ranks) continue;
+    if (rule.collective != request.collective || request.nranks < rule.least_ranks || (rule.carried && !carried)) continue;
     const size_t most_bytes = rule.per_rank ? rule.most_bytes / static_cast<size_t>(request.nranks) : rule.most_bytes;
     add(most_bytes, rule.algorithm, rule.channels, rule.reason);
   }

@@ -43,6 +43,22 @@ TEST(Planner, ANetworkGetsMoreChannels) {
   }
 }
 
+// Everybody to everybody would load each node's link with all pairs of ranks; in shared memory it moves every byte once.
+TEST(Planner, LargeAllGathersGoAroundRingsOnlyOverANetwork) {
+  for (const int n : {2, 4, 8}) {
+    for (const bool uneven : {false, true}) {
+      const PlanRequest gather = {.collective = Collective::kAllGather, .nranks = n, .uneven = uneven};
+      const auto network =
+          std::move(*Planner::create(single_host_topology(n), 0, {.inline_bytes = kInlineBytes, .forced_algorithm = "", .carried = true}));
+      EXPECT_EQ(planner(n)->choose(gather, kHuge).value().algorithm, "one_shot");
+      const PlanChoice choice = network->choose(gather, kHuge).value();
+      EXPECT_EQ(choice.algorithm, "ring");
+      EXPECT_GE(choice.channels, 2);
+      EXPECT_EQ(network->choose(gather, 8).value().algorithm, n > 2 || !uneven ? "one_shot" : "ring");
+    }
+  }
+}
+
 TEST(Planner, EveryRankChoosesAlike) {
   for (int n = 1; n <= 64; ++n) {
     const auto first = planner(n, 0), last = planner(n, n - 1), again = planner(n, 0);

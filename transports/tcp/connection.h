@@ -65,9 +65,11 @@ class Connection {
   static constexpr size_t kStagingBytes = 8192;  // a whole inline message with its header
   static constexpr int kMostReads = 16;          // of one receive()
   static constexpr int kMostParts = 32;          // of one sendmsg()
+  static constexpr size_t kCopiedBytes = 512;    // a message of so many is sent as one part
 
   void enqueue(const FrameHeader& header, const std::byte* payload);
   bool flush_locked();
+  ssize_t send_some(size_t& total);
   void consume(size_t bytes);
   void settle_locked();
   void credit_if_due(InFifo& fifo);

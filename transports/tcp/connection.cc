@@ -164,6 +164,18 @@ void Connection::say_farewell(PeerState state) {
   settle_locked();
 }
 
+void Connection::watch_host(double bound_s) {
+  std::lock_guard lock(mutex_);
+  host_watch_.begin(fd_.get(), bound_s);
+}
+
+bool Connection::end_if_host_is_lost() {
+  std::lock_guard lock(mutex_);
+  if (ended() || !host_watch_.lost(fd_.get(), HostWatch::Clock::now())) return false;
+  end("its host does not answer any more (TUTTI_HEARTBEAT)");
+  return true;
+}
+
 bool Connection::wind_up() {
   std::lock_guard lock(mutex_);
   flush_locked();

@@ -17,6 +17,7 @@
 #include "base/control_loop.h"
 #include "base/fd.h"
 #include "transports/tcp/fifos.h"
+#include "transports/tcp/host_watch.h"
 
 namespace tutti::tcp {
 
@@ -53,6 +54,11 @@ class Connection {
   PeerState heard() const { return heard_.load(std::memory_order_acquire); }
   // Nothing more can be read.
   bool ended() const { return ended_.load(std::memory_order_acquire); }
+
+  // From now on end_if_host_is_lost() tells; `bound_s` as HostWatch::begin.
+  void watch_host(double bound_s);
+  // True: the peer's host has not answered for the bound, and the connection has ended just now.
+  bool end_if_host_is_lost();
 
   // For the end: reads and forgets; true once all that was sent has reached the peer's kernel, or never will.
   bool wind_up();
@@ -94,6 +100,7 @@ class Connection {
   bool farewell_said_ = false;
   bool shut_ = false;
   ControlLoop::Watch watch_ = 0;
+  HostWatch host_watch_;
 
   alignas(64) std::byte staging_[kStagingBytes];
   size_t staged_begin_ = 0;

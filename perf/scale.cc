@@ -18,6 +18,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -103,16 +104,20 @@ int count_entries(const char* folder) {
 
 // --- one rank ---
 
+constexpr size_t kPeriod = 13;  // of the elements by index: what is expected costs a look-up
+
 float element(int source, size_t index) {
-  return static_cast<float>((static_cast<size_t>(source) * 3 + index) % 13);  // sums of 1024 are exact
+  return static_cast<float>((static_cast<size_t>(source) * 3 + index) % kPeriod);  // sums of 1024 are exact
 }
 
-float expected_element(const Expectation& expectation, size_t i, int ranks) {
-  const size_t index = expectation.first_index + i;
-  if (expectation.source >= 0) return element(expectation.source, index);
-  float sum = 0;
-  for (int rank = 0; rank < ranks; ++rank) sum += element(rank, index);
-  return sum;
+// The first kPeriod elements of a source, or of the sum of all ranks' inputs.
+std::array<float, kPeriod> expected_elements(int source, int ranks) {
+  std::array<float, kPeriod> expected = {};
+  for (size_t i = 0; i < kPeriod; ++i) {
+    if (source >= 0) expected[i] = element(source, i);
+    for (int rank = 0; source < 0 && rank < ranks; ++rank) expected[i] += element(rank, i);
+  }
+  return expected;
 }
 
 class Rank {
@@ -181,8 +186,9 @@ class Rank {
                                     .comm = comm_}),
          "the call");
     for (const Expectation& expectation : expected) {
+      const std::array<float, kPeriod> pattern = expected_elements(expectation.source, ranks_);
       for (size_t i = 0; i < expectation.elems; ++i) {
-        const float want = expected_element(expectation, i, ranks_), got = recv_[expectation.offset + i];
+        const float want = pattern[(expectation.first_index + i) % kPeriod], got = recv_[expectation.offset + i];
         if (want == got) continue;
         std::fprintf(stderr, "tutti-scale: rank %d of %d: wrong data: element %zu is %g, not %g\n", rank_, ranks_, expectation.offset + i,
                      static_cast<double>(got), static_cast<double>(want));

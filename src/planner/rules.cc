@@ -20,8 +20,8 @@ constexpr int kCarriedChannels = 8;
 // every step costs a round of the scheduler) on shared memory.
 //
 // From kMany ranks on, what connects all pairs gives way to what connects lg n of them: such a connection costs memory (36 KiB and more),
-// a handshake, and a switch of context per call where cores are shared. Tuned with tutti-scale, 16 to 256 ranks on 2 cores; a call in ms, with
-// all pairs -> lg n: 8 B all_reduce, n=16 0.54 -> 0.12, n=64 17 -> 2.5, n=256 270 -> 7 (52,000 -> 4,800 switches; 10.4 -> 1.5 MiB a rank).
+// a handshake, and a switch of context per call where cores are shared. Tuned with tutti-scale, 16 to 256 ranks on 2 cores; a call in ms,
+// with all pairs -> lg n: 8 B all_reduce, n=16 0.54 -> 0.12, n=64 17 -> 2.5, n=256 270 -> 7 (52,000 -> 4,800 switches; 10.4 -> 1.5 MiB).
 struct Rule {
   Collective collective;
   int least_ranks;
@@ -36,7 +36,7 @@ constexpr int kMany = 16;
 
 constexpr Rule kRules[] = {
     {Collective::kAllReduce, kMany, kInlineSlot, false, "k_nomial", 1, "small, many ranks: few connections, fewest switches"},
-    // 1 MiB: 218 ms with 256 ranks where a ring takes 416; 64 KiB: 26 and 130. With 64 ranks they part at 2 MiB, with 16 the tree is behind.
+    // 1 MiB: 218 ms with 256 ranks where a ring takes 416; 64 KiB: 26 and 130. The ring is ahead: 64 ranks at 16 MiB, 16 ranks at 64 KiB.
     {Collective::kAllReduce, 64, 2 << 20, false, "double_binary_tree", 1, "middle, very many ranks: 2 lg n steps, pipelined"},
     {Collective::kAllReduce, 32, 512 << 10, false, "double_binary_tree", 1, "middle, many ranks: 2 lg n steps, pipelined"},
     {Collective::kAllReduce, kMany, 512 << 10, false, "halving_doubling", 1, "middle, many ranks: least bytes, 2 lg n steps"},
@@ -65,7 +65,7 @@ constexpr Rule kRules[] = {
     {Collective::kReduceScatter, kMany, kNoLimit, false, "halving_doubling", 1, "in rank order, many ranks: lg n rounds"},
     {Collective::kReduceScatter, 1, kNoLimit, false, "one_shot", 1, "in rank order"},
 
-    // With n=256 at 8 B 92 -> 16 (a tree for a line of senders), at 64 KiB 136 -> 28 and at 1 MiB 241 -> 132 (for a chain); n=64: level at 1 MiB.
+    // With n=256 at 8 B 92 -> 16 (a tree for a line of senders), at 64 KiB 136 -> 28, at 1 MiB 241 -> 132 (for a chain); n=64: 38 -> 33.
     {Collective::kBroadcast, kMany, kInlineSlot, false, "binomial", 1, "small, many ranks: lg n steps"},
     {Collective::kBroadcast, 64, 1 << 20, false, "binomial", 1, "middle, very many ranks: lg n steps"},
     {Collective::kBroadcast, kMany, 16 << 10, false, "binomial", 1, "small, over an inline slot, many ranks: lg n steps"},
@@ -89,8 +89,8 @@ constexpr Rule kRules[] = {
     {Collective::kScatter, 1, kInlineSlot, false, "linear", 1, "small: straight from the root"},
     {Collective::kScatter, 1, kNoLimit, false, "linear", 1, "straight from the root: every byte is moved once"},
 
-    // 64 B blocks, all pairs -> Bruck: n=16 0.62 -> 0.26, n=64 12 -> 2.9, n=256 299 -> 155; 4 KiB blocks, n=256: level. It moves lg n / 2 times
-    // the messages, so over a network, which has no inline slots, only where they are tiny.
+    // 64 B blocks, all pairs -> Bruck: n=16 0.62 -> 0.26, n=64 12 -> 2.9, n=256 299 -> 155; 4 KiB blocks, n=256: level. It moves lg n / 2
+    // times the messages, so over a network, which has no inline slots, only where they are tiny.
     {Collective::kAllToAll, kMany, kInlineSlot, false, "bruck_alltoall", 1, "small, many ranks: lg n rounds, few connections"},
     {Collective::kAllToAll, kMany, 256, false, "bruck_alltoall", 1, "tiny, many ranks: lg n rounds, few connections"},
     {Collective::kAllToAll, 1, kInlineSlot, false, "pairwise", 1, "small: straight to everybody"},

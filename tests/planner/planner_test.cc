@@ -171,8 +171,10 @@ TEST(Planner, ManyRanksHaveFewPeers) {
 
 TEST(Planner, AFewRanksAreOneStepApart) {
   for (int n = 3; n < 16; ++n) {
-    for (const Collective collective : {Collective::kAllReduce, Collective::kAllGather, Collective::kReduceScatter, Collective::kAllToAll}) {
-      EXPECT_EQ(most_peers({.collective = collective, .nranks = n}, 8, kInlineBytes), static_cast<size_t>(n - 1)) << collective_name(collective);
+    for (const Collective collective :
+         {Collective::kAllReduce, Collective::kAllGather, Collective::kReduceScatter, Collective::kAllToAll}) {
+      EXPECT_EQ(most_peers({.collective = collective, .nranks = n}, 8, kInlineBytes), static_cast<size_t>(n - 1))
+          << collective_name(collective);
     }
   }
 }

@@ -108,18 +108,23 @@ Status cannot(const PlanRequest& request, const char* forced) {
 
 }  // namespace
 
-Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t inline_bytes, bool carried, const char* forced) {
+Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, const Topology& topology, size_t inline_bytes, bool carried,
+                                             const char* forced) {
   std::vector<RuledRange> ranges;
   const auto add = [&](size_t most_bytes, const char* name, int channels, const char* reason) {
     const Algorithm* const algorithm = find_algorithm(name);
-    const int most_channels = algorithm == nullptr ? 0 : algorithm->max_channels(request);
+    const int most_channels = algorithm == nullptr ? 0 : algorithm->max_channels(request, topology);
     const bool is_inline = most_bytes == kInlineSlot;
     // The sizes of an uneven request's messages are not known to all, so they go by what suits large ones.
     if (most_channels == 0 || (is_inline && (inline_bytes == 0 || request.uneven))) return false;
     const size_t bound = is_inline ? inline_bytes : most_bytes;
     if (!ranges.empty() && bound <= ranges.back().most_bytes) return true;  // what came before covers it
     const int wanted = carried && channels > 1 && !is_inline ? kCarriedChannels : channels;
-    ranges.push_back({bound, {name, std::min(wanted, most_channels), is_inline ? Protocol::kInline : Protocol::kStaged, 0, reason}});
+    ranges.push_back({bound,
+                      {.algorithm = name,
+                       .channels = std::min(wanted, most_channels),
+                       .protocol = is_inline ? Protocol::kInline : Protocol::kStaged,
+                       .reason = reason}});
     return true;
   };
   if (forced != nullptr) {

@@ -37,7 +37,7 @@ std::vector<Case> cases() {
 Plan plan_of(const Case& c) {
   const PlanRequest request{.nranks = c.nranks};
   const PlanChoice choice{.algorithm = c.algorithm, .channels = c.channels, .protocol = c.protocol};
-  return generate_plan(*find_algorithm(c.algorithm), request, choice, single_host_graph(c.nranks));
+  return generate_plan(*find_algorithm(c.algorithm), request, choice, *single_host_topology(c.nranks));
 }
 
 using Values = std::vector<float>;

@@ -17,7 +17,7 @@ const std::vector<size_t> kSizes = {0, 4, 4096, 4097, 8192, 10923, 16384, 32768,
 
 std::unique_ptr<Planner> planner(int nranks, int rank = 0, const std::string& forced = "", uint32_t inline_bytes = kInlineBytes) {
   Result<std::unique_ptr<Planner>> made =
-      Planner::create(single_host_graph(nranks), rank, {.inline_bytes = inline_bytes, .forced_algorithm = forced});
+      Planner::create(single_host_topology(nranks), rank, {.inline_bytes = inline_bytes, .forced_algorithm = forced});
   EXPECT_TRUE(made.ok()) << made.status().message();
   return std::move(*made);
 }
@@ -27,7 +27,7 @@ PlanRequest request(int nranks) {
 }
 
 TEST(Planner, AnUnknownForcedAlgorithmNamesTheList) {
-  const auto made = Planner::create(single_host_graph(2), 0, {.inline_bytes = kInlineBytes, .forced_algorithm = "telepathy"});
+  const auto made = Planner::create(single_host_topology(2), 0, {.inline_bytes = kInlineBytes, .forced_algorithm = "telepathy"});
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(made.status().code(), Code::kInvalidArgument);
   const std::string message = made.status().message();
@@ -40,7 +40,7 @@ TEST(Planner, ANetworkGetsMoreChannels) {
   for (const int n : {2, 4, 8}) {
     const auto memory = planner(n);
     const auto network =
-        std::move(*Planner::create(single_host_graph(n), 0, {.inline_bytes = kInlineBytes, .forced_algorithm = "", .carried = true}));
+        std::move(*Planner::create(single_host_topology(n), 0, {.inline_bytes = kInlineBytes, .forced_algorithm = "", .carried = true}));
     EXPECT_GT(network->choose(request(n), kHuge).value().channels, memory->choose(request(n), kHuge).value().channels);
     EXPECT_TRUE(network->choose(request(n), 8).value().same_plan(memory->choose(request(n), 8).value()));
   }
@@ -70,7 +70,7 @@ TEST(Planner, ChoicesAreWithinWhatTheAlgorithmAndTheTransportOffer) {
         const Algorithm* algorithm = find_algorithm(choice.algorithm);
         ASSERT_NE(algorithm, nullptr) << choice.algorithm;
         EXPECT_GE(choice.channels, 1);
-        EXPECT_LE(choice.channels, algorithm->max_channels(request(n)));
+        EXPECT_LE(choice.channels, algorithm->max_channels(request(n), *single_host_topology(n)));
         const bool may_inline = bytes <= inline_bytes;
         EXPECT_TRUE(choice.protocol != Protocol::kInline || may_inline) << n << " ranks, " << bytes << " bytes";
       }
@@ -92,7 +92,7 @@ TEST(Planner, TheProgramIsTheChosenOne) {
         EXPECT_EQ(program.channels.size(), static_cast<size_t>(choice.channels));
         EXPECT_EQ(program.nranks, n);
         EXPECT_EQ(program.rank, n - 1);
-        EXPECT_EQ(program, find_algorithm(choice.algorithm)->generate(request(n), choice, single_host_graph(n), n - 1));
+        EXPECT_EQ(program, find_algorithm(choice.algorithm)->generate(request(n), choice, *single_host_topology(n), n - 1));
       }
     }
   }
@@ -122,7 +122,7 @@ TEST(Planner, SizesOfOneRangeShareAProgramAndIdsCountFromZero) {
 TEST(Planner, AForcedAlgorithmIsUsedForEverySize) {
   for (const Algorithm* algorithm : algorithms()) {
     for (const int n : {1, 2, 5}) {
-      if (algorithm->max_channels(request(n)) == 0) continue;  // of other collectives: the rule goes on for this one
+      if (algorithm->max_channels(request(n), *single_host_topology(n)) == 0) continue;  // of other collectives: the rule goes on for this one
       const auto made = planner(n, 0, algorithm->name);
       for (const size_t bytes : kSizes) {
         const PlanChoice choice = made->choose(request(n), bytes).value();

@@ -101,7 +101,7 @@ Status Communicator::set_up() {
 }
 
 MemoryUse Communicator::memory() const {
-  MemoryUse use = {.connections = budget_->used(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
+  MemoryUse use = {.connections = budget_->connections(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
   for (const auto& lane : lanes_) use.scratch += lane->scratch_bytes();
   return use;
 }

@@ -18,6 +18,7 @@ enum class Kind : uint8_t { kHello = 1, kFifo = 2, kReply = 3, kFarewell = 4 };
 
 constexpr uint32_t kMagic = 0x54555349;
 
+constexpr auto kLookEvery = std::chrono::milliseconds(10);
 constexpr double kForever_s = 1e8;  // longer than a process lives
 
 // The deadline of a wait; 0: none.
@@ -360,7 +361,8 @@ Status Links::meet(int peer, double timeout_s) {
   return add(link);
 }
 
-Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s) {
+Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s,
+                               const std::function<bool()>& interrupted) {
   Packet request;
   request.kind = Kind::kFifo;
   request.protocol = key.protocol;
@@ -374,9 +376,19 @@ Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, d
   const uint32_t ticket = request.ticket = ++tickets_;
   if (!send_packet(link->fd.get(), request)) return gone(peer, "closed the connection");
   waiting_[ticket] = &answer;
-  const bool over = answered_.wait_until(lock, deadline_after(timeout_s), [&] { return answer.there || !link->open; });
+  const auto over = [&] { return answer.there || !link->open; };
+  const auto deadline = deadline_after(timeout_s);
+  bool stopped = false;
+  while (!over() && !stopped && std::chrono::steady_clock::now() < deadline) {
+    answered_.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + kLookEvery), over);
+    // Unlocked: what is asked may be busy with what calls us.
+    lock.unlock();
+    stopped = interrupted();
+    lock.lock();
+  }
   waiting_.erase(ticket);
-  if (!over) {
+  if (!over() && stopped) return Status(Code::kAborted, "connecting to rank " + std::to_string(peer) + " was interrupted");
+  if (!over()) {
     return Status(Code::kTimeout, "rank " + std::to_string(peer) + " did not answer a request for shared memory within " +
                                       std::to_string(timeout_s) + " s: its process is stopped or starved");
   }

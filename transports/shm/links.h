@@ -61,8 +61,9 @@ class Links {
   // Makes sure of a link to the peer. Errors: kRemote (nobody listens there any more), kSystem, kTimeout.
   Status meet(int peer, double timeout_s);
   // The inbox of the peer's `context`, with the FIFO `key` prepared in it (.peer is this rank in the context). Precondition: meet() was
-  // successful. Errors: kRemote (it has gone, or has left the context), kTimeout, kSystem.
-  Result<Fd> request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s);
+  // successful. `interrupted` is asked now and then. Errors: kRemote (it has gone, or has left the context), kTimeout, kAborted
+  // (interrupted), kSystem.
+  Result<Fd> request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s, const std::function<bool()>& interrupted);
 
  private:
   struct Packet;

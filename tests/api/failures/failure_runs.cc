@@ -101,7 +101,10 @@ class Run {
     for (int rank = 0; rank < s_.ranks; ++rank) {
       if (!has_ended(rank)) kill(pid(rank), SIGKILL), waitpid(pid(rank), nullptr, 0);
     }
-    if (s_.kind == Kind::kCable) lab_.cable(s_.host_of(s_.victim), "up");
+    if (s_.kind == Kind::kCable) {
+      lab_.cable(s_.host_of(s_.victim), "up");
+      usleep(1'500'000);  // until the kernel believes it
+    }
     return sum_up(hung);
   }
 

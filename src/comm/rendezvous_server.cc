@@ -22,8 +22,8 @@ constexpr std::array<std::byte, 16> kAnyV4 = {{{}, {}, {}, {}, {}, {}, {}, {}, {
 constexpr auto kRememberOver = std::chrono::minutes(10);
 constexpr size_t kMaxRememberedOver = 1024;
 constexpr size_t kMaxLineBytes = 16384;  // a refusal: what a rank that has its place may say
-// The listener of one communicator, after that.
-constexpr auto kCloseAfter = std::chrono::seconds(60);
+// The listener of one communicator closes so long after its meeting: whoever comes late to one that failed shall hear why.
+constexpr auto kCloseAfterFailure = std::chrono::seconds(60), kCloseAfter = std::chrono::seconds(2);
 
 class Listener {
  public:
@@ -58,7 +58,7 @@ class Listener {
   bool hear(uint32_t number, Meeting& meeting, uint32_t rank, const Frame& frame);
   void give_places(Meeting& meeting);
   void fail(uint32_t number, Meeting& meeting, const Status& status);
-  void end(uint32_t number, Meeting& meeting, Status over);
+  void end(uint32_t number, Meeting& meeting, Status over, std::chrono::seconds close_after = kCloseAfterFailure);
   static Status complete() {
     return {Code::kInvalidUsage, "this unique id's communicator is complete: make a new id for another one"};
   }
@@ -106,7 +106,7 @@ bool Listener::hear(uint32_t number, Meeting& meeting, uint32_t rank, const Fram
   Seat& seat = meeting.seats[rank];
   if (meeting.seated && frame.type == FrameType::kDone) {
     seat.connection.reset();
-    if (--meeting.taken == 0) end(number, meeting, complete());
+    if (--meeting.taken == 0) end(number, meeting, complete(), kCloseAfter);
     return false;
   }
   const std::string name = seat.name;
@@ -196,7 +196,7 @@ void Listener::fail(uint32_t number, Meeting& meeting, const Status& status) {
   end(number, meeting, status);
 }
 
-void Listener::end(uint32_t number, Meeting& meeting, Status over) {
+void Listener::end(uint32_t number, Meeting& meeting, Status over, std::chrono::seconds close_after) {
   loop_.cancel(std::exchange(meeting.timer, 0));
   meeting.seats.clear();
   meeting.seats.shrink_to_fit();
@@ -204,7 +204,7 @@ void Listener::end(uint32_t number, Meeting& meeting, Status over) {
   over_.emplace(ControlLoop::Clock::now() + kRememberOver, number);
   if (number != 0 || closing_) return;
   closing_ = true;
-  loop_.at(ControlLoop::Clock::now() + kCloseAfter, [this] {
+  loop_.at(ControlLoop::Clock::now() + close_after, [this] {
     if (meetings_.size() == 1) delete this;
   });
 }

@@ -202,6 +202,29 @@ TEST_F(Guests, ARankThatDisappearsIsNamedToAll) {
   }
 }
 
+// Nobody needs it, so nobody can attack it.
+TEST(Listener, OfOneCommunicatorClosesWhenThatHasMet) {
+  const Result<RendezvousId> id = open_rendezvous();
+  ASSERT_TRUE(id.ok());
+  ASSERT_TRUE(join_table(id.value(), {.rank = 0, .nranks = 1}, {}).ok());
+  EXPECT_TRUE(eventually([&] {
+    const SocketAddress address = SocketAddress::of(id.value().control_address());
+    const Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return fd && connect(fd.get(), address.get(), address.length) != 0 && errno == ECONNREFUSED;
+  }));
+}
+
+// Further communicators of a launcher's job meet there.
+TEST(Listener, OfAJobStays) {
+  const Result<RendezvousId> id = open_rendezvous();
+  ASSERT_TRUE(id.ok());
+  for (const uint32_t meeting : {1, 2}) {
+    ASSERT_TRUE(join_table(id.value(), {.rank = 0, .nranks = 1, .meeting = meeting}, {}).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+  }
+  ASSERT_TRUE(join_table(id.value(), {.rank = 0, .nranks = 1, .meeting = 3}, {}).ok());
+}
+
 TEST_F(Guests, AGuestThatGoesOnTalkingAfterItsJoinHarmsNobody) {
   expect_undisturbed([&] {
     RawGuest one(id_);

@@ -12,7 +12,7 @@ Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Join
   }
   const Result<ControlLoop*> loop = ControlLoop::instance();
   if (!loop.ok()) return loop.status();
-  ControlAddress control = id.control_address();
+  ControlAddress control = id.children_anywhere ? ControlAddress() : id.control_address();
   Result<Fd> listener = listen_near(control);
   if (!listener.ok()) return listener.status();
   const auto node = std::make_shared<TreeNode>(*loop.value(), joining, mine);

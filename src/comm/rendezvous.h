@@ -21,6 +21,9 @@ struct RendezvousId {
   std::array<std::byte, 16> address{};  // IPv6, or IPv4 mapped into it
   uint16_t port = 0;
   Key key{};
+  // Not part of what is handed out: this rank reaches the rendezvous over loopback, perhaps, and its children may not: it has to listen for
+  // them on every address.
+  bool children_anywhere = false;
 
   ControlAddress control_address() const { return {address, port}; }
 };

@@ -74,6 +74,8 @@ Result<Seated> join_rendezvous(const RendezvousId& id, const Joining& joining, c
   if (!answer.ok()) return answer.status();
   std::optional<Place> place = decode_place(answer.value().body, joining.nranks);
   if (!place) return Status(Code::kRemote, "the rendezvous sent a malformed place");
+  // Who reached the rendezvous over loopback is on its host, and can be reached as that can.
+  if (place->parent_control.is_loopback() && !id.control_address().is_loopback()) place->parent_control.address = id.address;
   return Seated{std::move(*place), dialer.take_fd(), dialer.take_decoder()};
 }
 

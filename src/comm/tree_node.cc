@@ -125,7 +125,10 @@ void TreeNode::begin(const Place& place, Fd parent, FrameDecoder decoder) {
 }
 
 void TreeNode::admit(Reception::Guest guest) {
-  if (phase_ != Phase::kGathering) return guest.connection->close();
+  if (phase_ != Phase::kGathering) {
+    std::lock_guard lock(mutex_);
+    return refuse(*guest.connection, outcome_ && !outcome_->ok() ? *outcome_ : Status(Code::kRemote, own_name() + " has its children"));
+  }
   if (!place_) {
     const size_t most = kTreeArity * 2;
     if (early_.size() == most) early_.pop_front();
@@ -322,7 +325,11 @@ void TreeNode::on_closed(Edge& edge, const Status& why) {
   if (phase_ == Phase::kGathering) {
     const std::string how =
         why.code() == Code::kRemote ? " ended before all ranks had come" : " was lost before all ranks had come: " + why.message();
-    return fail({Code::kRemote, edge.name + how});
+    const Status status(Code::kRemote, edge.name + how);
+    if (!line_ || !line_->open()) return fail(status);
+    // It may have given up for a reason that the rendezvous tells in a moment.
+    loop_.at(ControlLoop::Clock::now() + kReasonWithin, [self = shared_from_this(), status] { self->fail(status); });
+    return;
   }
   if (phase_ == Phase::kRunning && !expected) {
     const std::string how = why.code() == Code::kInvalidUsage ? "broke the control protocol: " + why.message()

@@ -1,12 +1,15 @@
 // The listener among strangers: whatever connects to it and says whatever, the ranks that know the key still meet.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <functional>
 #include <future>
+#include <thread>
 
 #include "base/build_id.h"
 #include "base/host.h"
 #include "tests/comm/raw_guest.h"
+#include "tests/support/eventually.h"
 
 namespace tutti {
 namespace {
@@ -208,6 +211,7 @@ TEST(Listener, OfOneCommunicatorClosesWhenThatHasMet) {
   ASSERT_TRUE(id.ok());
   ASSERT_TRUE(join_table(id.value(), {.rank = 0, .nranks = 1}, {}).ok());
   EXPECT_TRUE(eventually([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const SocketAddress address = SocketAddress::of(id.value().control_address());
     const Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
     return fd && connect(fd.get(), address.get(), address.length) != 0 && errno == ECONNREFUSED;

@@ -227,7 +227,7 @@ void Links::complain(const char* what) {
   const auto now = std::chrono::steady_clock::now();
   if (complained_ && now - *complained_ < kComplainEvery) return;
   complained_ = now;
-  log_warn(std::string("dropped ") + what);
+  log_stranger(std::string("dropped ") + what);
 }
 
 void Links::accept_all() {

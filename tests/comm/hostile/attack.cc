@@ -28,6 +28,7 @@ constexpr unsigned char kOwn[] = {127, 66, 6};  // addresses of this attacker's 
 constexpr auto kLookEvery = std::chrono::milliseconds(100);
 constexpr auto kMeasureEvery = std::chrono::milliseconds(500);
 constexpr size_t kMostHeld = 200;         // slow talkers, and connections that are left open for a while
+constexpr int kMostIdleAtOnce = 200;      // then the other attacks have their turn
 constexpr size_t kScannedPorts = 2000;    // in a second
 // A victim may hold so much more than at first: 1,024 strangers at each control listener; of memory their buffers.
 constexpr size_t kMostDescriptors = 1200, kMostMemory_kib = 96 * 1024;
@@ -221,7 +222,7 @@ class Attacker {
   // Until there are as many as wanted; those that the victim has closed are made again.
   void fill_idle() {
     const auto wanted = static_cast<size_t>(options_.idle);
-    for (int i = 0; i < 20 && !ports_.empty() && wanted != 0; ++i) {
+    for (int i = 0; i < kMostIdleAtOnce && !ports_.empty() && wanted != 0; ++i) {
       if (idle_.size() >= wanted) idle_.pop_front();
       if (idle_made_ >= wanted && i >= 1) return;  // then only now and then
       if (Fd fd = call(ports_[draw(ports_.size())])) idle_.push_back(std::move(fd)), ++idle_made_;

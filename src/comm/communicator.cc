@@ -78,6 +78,7 @@ void Communicator::watch_health() {
   std::vector<std::string> who;
   for (const Member& member : membership_.members) who.push_back(describe(member));
   health_ = std::make_shared<Health>(*membership_.tree, context_, rank_, std::move(who), in_tree_);
+  transport_->interrupt_by([this] { return aborted() || health_->failed() || poison_code() != Code::kOk; });
   membership_.tree->attach(context_, health_);
 }
 
@@ -268,6 +269,12 @@ Status Communicator::finalize() {
   health_->leave();
   transport_->farewell(PeerState::kLeft);
   return {};
+}
+
+void Communicator::fail(const Status& status) {
+  health_->report(
+      {.kind = Failure::Kind::kFailed, .culprit = rank_, .sentence = describe_peer(rank_) + " failed: " + status.message()});
+  static_cast<void>(poison(status));
 }
 
 bool Communicator::abort() {

@@ -32,6 +32,7 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
   const auto left_s = [&] {
     return timeout_s <= 0 ? timeout_s : std::max(1e-3, timeout_s - std::chrono::duration<double>(Clock::now() - begun).count());
   };
+  unreached_ = kNoPeer;
   auto launch = std::make_unique<Launch>();
   launch->program = &program;
   const uint32_t capacity = transport_.shapes().of(protocol).capacity;
@@ -51,13 +52,13 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
       if (instruction.send_peer != kNoPeer) {
         key.peer = instruction.send_peer;
         Result<FifoSender*> sender = transport_.sender(key, left_s());
-        if (!sender.ok()) return sender.status();
+        if (!sender.ok()) return unreached_ = key.peer, sender.status();
         step.send = *sender;
       }
       if (instruction.recv_peer != kNoPeer) {
         key.peer = instruction.recv_peer;
         Result<FifoReceiver*> receiver = transport_.receiver(key, left_s());
-        if (!receiver.ok()) return receiver.status();
+        if (!receiver.ok()) return unreached_ = key.peer, receiver.status();
         step.recv = *receiver;
       }
       steps.push_back(step);

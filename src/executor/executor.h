@@ -70,6 +70,9 @@ class Executor {
   // operands any more. Blocks. Errors: kTimeout (the device may still read and write them); to be called again, or not at all.
   Status settle(double bound_s);
 
+  // The peer to which the last bind() could not connect.
+  int unreached() const { return unreached_; }
+
   // One sentence. Precondition: step() has returned kDeviceFailed.
   std::string device_failure() const;
 
@@ -145,6 +148,7 @@ class Executor {
   std::byte* bases_[4] = {};  // by Buffer
   std::vector<Cursor> cursors_;
   size_t unfinished_ = 0;                 // channels
+  int unreached_ = kNoPeer;
   int mismatched_ = -1;                   // the channel whose message belonged to another call; -1: none
   int failed_ = -1;                       // the channel whose queue failed
   std::byte* scratch_ = nullptr;          // the device's memory

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
 #include "plan/cuts.h"
@@ -66,10 +65,7 @@ class Search {
     if (partition_.groups == 0) {
       result_.cut = cut_in_words(topology_, cut_, outward_);
     } else {
-      char rate[48];
-      std::snprintf(rate, sizeof rate, " (%.4g GB/s)", partition_.out / 1000);
-      const char* const what = partition_.of == "endpoint" || partition_.of == "group" ? "'s links" : "'s links outward";
-      result_.cut = "the sum of every " + partition_.of + what + rate;
+      result_.cut = "all " + partition_.of + " links outward together (" + GBps_in_words(partition_.out) + ")";
     }
     return result_;
   }
@@ -227,7 +223,7 @@ class Search {
           if (with == 0) break;
         }
       }
-      Partition partition{.of = "group"};
+      Partition partition{.of = "groups'"};
       for (uint32_t rest = all; rest != 0; rest ^= group[rest]) {
         ++partition.groups;
         partition.out += width[group[rest]];

@@ -1,6 +1,8 @@
 // cut_in_words(): a cut by the name that a person has for it.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -8,12 +10,6 @@
 
 namespace tutti {
 namespace {
-
-std::string rate(double bytes_per_us) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.4g GB/s", bytes_per_us / 1000);
-  return text;
-}
 
 // The links that cross in the direction that binds.
 struct Crossing {
@@ -71,6 +67,31 @@ std::string as_slab(const Topology& topology, const std::vector<int>& ranks) {
   return "";
 }
 
+// Whether every endpoint has as much as any other.
+bool all_endpoints_alike(const Topology& topology) {
+  const Network& network = topology.network();
+  const auto room = [&](int rank, std::span<const uint32_t> (Network::*edges_of)(uint32_t) const) {
+    double sum = 0;
+    for (const uint32_t e : (network.*edges_of)(network.vertex_of_rank(rank))) sum += network.edges()[e].bytes_per_us;
+    return sum;
+  };
+  for (int rank = 1; rank < topology.nranks(); ++rank) {
+    for (const auto edges_of : {&Network::out, &Network::in}) {
+      if (std::abs(room(rank, edges_of) / room(0, edges_of) - 1) > 1e-9) return false;
+    }
+  }
+  return true;
+}
+
+// Whether all groups of that kind have as many endpoints.
+bool all_groups_alike(const Topology& topology, std::string Endpoint::*name) {
+  std::map<std::string, int> ranks;
+  for (const Endpoint& e : topology.graph().endpoints) {
+    if (e.rank >= 0) ++ranks[e.*name];
+  }
+  return std::all_of(ranks.begin(), ranks.end(), [&](const auto& group) { return group.second == ranks.begin()->second; });
+}
+
 // The node or island that the ranks are; empty: they are none.
 std::string as_group(const Topology& topology, const std::vector<int>& ranks) {
   const Endpoint& first = endpoint(topology, ranks.front());
@@ -83,8 +104,13 @@ std::string as_group(const Topology& topology, const std::vector<int>& ranks) {
   const auto all = [&](std::string Endpoint::*name) {
     return std::all_of(ranks.begin(), ranks.end(), [&](int rank) { return endpoint(topology, rank).*name == first.*name; });
   };
-  if (node == ranks.size() && all(&Endpoint::node)) return "node " + first.node;
-  if (!first.island.empty() && island == ranks.size() && all(&Endpoint::island)) return "island " + first.island;
+  const bool alike = all_endpoints_alike(topology);
+  if (node == ranks.size() && all(&Endpoint::node)) {
+    return alike && all_groups_alike(topology, &Endpoint::node) ? "any one node" : "node " + first.node;
+  }
+  if (!first.island.empty() && island == ranks.size() && all(&Endpoint::island)) {
+    return alike && all_groups_alike(topology, &Endpoint::island) ? "any one island" : "island " + first.island;
+  }
   return "";
 }
 
@@ -107,18 +133,29 @@ std::string as_groups(const Topology& topology, const std::vector<int>& ranks) {
   return nodes.empty() ? "" : nodes + " nodes";
 }
 
-// Whether all endpoints have as much as this one.
-bool all_endpoints_alike(const Topology& topology) {
-  const std::vector<int> kinds = kinds_of_ranks(topology, -1);
-  return std::all_of(kinds.begin(), kinds.end(), [](int kind) { return kind == 0; });
+// "switch cs3-0/swarmx1.0": where the ranks are all that hang below one.
+std::string as_leaf(const Topology& topology, const std::vector<int>& ranks) {
+  const std::vector<uint32_t> leaf_of = leaves_of_ranks(topology);
+  const uint32_t leaf = leaf_of[static_cast<size_t>(ranks.front())];
+  if (static_cast<int>(leaf) < topology.network().endpoints()) return "";
+  if (static_cast<size_t>(std::count(leaf_of.begin(), leaf_of.end(), leaf)) != ranks.size()) return "";
+  if (std::any_of(ranks.begin(), ranks.end(), [&](int rank) { return leaf_of[static_cast<size_t>(rank)] != leaf; })) return "";
+  return "switch " + topology.graph().switches[leaf - topology.graph().endpoints.size()].id;
 }
 
 }  // namespace
 
+std::string GBps_in_words(double bytes_per_us) {
+  const double GBps = bytes_per_us / 1000;
+  char text[64];
+  std::snprintf(text, sizeof text, GBps >= 1000 ? "%.0f GB/s" : "%.4g GB/s", GBps);
+  return text;
+}
+
 std::string cut_in_words(const Topology& topology, const Cut& cut, bool outward) {
   const std::vector<int> ranks = smaller_side(topology, cut);
   const Crossing links = crossing(topology, cut, outward);
-  const std::string speed = " (" + rate(outward ? cut.out : cut.in) + ")";
+  const std::string speed = " (" + GBps_in_words(outward ? cut.out : cut.in) + ")";
   const char* const what = links.only_nics ? "NICs" : "links";
   if (ranks.empty()) return "no cut";
   if (ranks.size() == 1) {
@@ -128,6 +165,7 @@ std::string cut_in_words(const Topology& topology, const Cut& cut, bool outward)
   const std::string number = "the " + std::to_string(links.count) + (links.count == 1 ? " link" : " links");
   if (const std::string slab = as_slab(topology, ranks); !slab.empty()) return number + " across " + slab + speed;
   if (const std::string group = as_group(topology, ranks); !group.empty()) return group + "'s " + what + speed;
+  if (const std::string leaf = as_leaf(topology, ranks); !leaf.empty()) return leaf + "'s links to the others" + speed;
   if (const std::string groups = as_groups(topology, ranks); !groups.empty())
     return number + " between " + groups + " and the others" + speed;
   std::string names;

@@ -191,23 +191,10 @@ std::vector<int> nodes_of_ranks(const Topology& topology, int& nodes) {
   return node_of;
 }
 
-// By the first switch that joins more than two vertices on a rank's way up: a leaf switch, an NVSwitch. A rank without one is alone.
-std::vector<int> leaves_of_ranks(const Topology& topology, int& leaves) {
-  const Network& network = topology.network();
+std::vector<int> numbers_of_leaves(const Topology& topology, int& leaves) {
   std::map<uint32_t, int> number;
   std::vector<int> leaf_of;
-  for (int rank = 0; rank < topology.nranks(); ++rank) {
-    const uint32_t start = network.vertex_of_rank(rank);
-    std::vector<uint32_t> reached{start};
-    uint32_t leaf = start;
-    for (size_t head = 0; head < reached.size() && leaf == start && head < 64; ++head) {
-      for (const uint32_t e : network.out(reached[head])) {
-        const uint32_t to = network.edges()[e].to;
-        if (static_cast<int>(to) < network.endpoints() || std::find(reached.begin(), reached.end(), to) != reached.end()) continue;
-        if (network.out(to).size() > 2 && leaf == start) leaf = to;
-        reached.push_back(to);
-      }
-    }
+  for (const uint32_t leaf : leaves_of_ranks(topology)) {
     leaf_of.push_back(number.emplace(leaf, static_cast<int>(number.size())).first->second);
   }
   leaves = static_cast<int>(number.size());
@@ -297,6 +284,26 @@ Partition partition_of(const Topology& topology, const std::vector<int>& group_o
   return partition;
 }
 
+std::vector<uint32_t> leaves_of_ranks(const Topology& topology) {
+  constexpr size_t kMostLooks = 64;
+  const Network& network = topology.network();
+  std::vector<uint32_t> leaf_of;
+  for (int rank = 0; rank < topology.nranks(); ++rank) {
+    const uint32_t start = network.vertex_of_rank(rank);
+    std::vector<uint32_t> reached{start};
+    leaf_of.push_back(start);
+    for (size_t head = 0; head < reached.size() && leaf_of.back() == start && head < kMostLooks; ++head) {
+      for (const uint32_t e : network.out(reached[head])) {
+        const uint32_t to = network.edges()[e].to;
+        if (static_cast<int>(to) < network.endpoints() || std::find(reached.begin(), reached.end(), to) != reached.end()) continue;
+        if (network.out(to).size() > 2 && leaf_of.back() == start) leaf_of.back() = to;
+        reached.push_back(to);
+      }
+    }
+  }
+  return leaf_of;
+}
+
 std::vector<int> kinds_of_ranks(const Topology& topology, int marked) {
   constexpr int kMostRounds = 64;
   const Network& network = topology.network();
@@ -357,7 +364,7 @@ std::vector<Cut> structured_cuts(const Topology& topology) {
   const std::vector<int> node_of = nodes_of_ranks(topology, nodes);
   cuts_of_groups(topology, node_of, nodes, cuts);
   int leaves = 0;
-  const std::vector<int> leaf_of = leaves_of_ranks(topology, leaves);
+  const std::vector<int> leaf_of = numbers_of_leaves(topology, leaves);
   if (leaves < n) cuts_of_groups(topology, leaf_of, leaves, cuts);
   cuts_of_groups(topology, islands_of_ranks(topology), static_cast<int>(topology.islands().size()), cuts);
   for (int axis = 0; topology.torus() && axis < topology.torus()->dimensions(); ++axis) {
@@ -384,12 +391,12 @@ std::vector<Partition> structured_partitions(const Topology& topology) {
   std::iota(each.begin(), each.end(), 0);
   int nodes = 0;
   const std::vector<int> node_of = nodes_of_ranks(topology, nodes);
-  std::vector<Partition> partitions{partition_of(topology, each, "endpoint"), partition_of(topology, node_of, "node"),
-                                    partition_of(topology, islands_of_ranks(topology), "island")};
+  std::vector<Partition> partitions{partition_of(topology, each, "endpoints'"), partition_of(topology, node_of, "nodes'"),
+                                    partition_of(topology, islands_of_ranks(topology), "islands'")};
   int leaves = 0;
-  partitions.push_back(partition_of(topology, leaves_of_ranks(topology, leaves), "leaf switch"));
+  partitions.push_back(partition_of(topology, numbers_of_leaves(topology, leaves), "leaf switches'"));
   for (int axis = 0; topology.torus() && axis < topology.torus()->dimensions(); ++axis) {
-    partitions.push_back(partition_of(topology, places_of_ranks(topology, axis), "plane of axis " + std::to_string(axis)));
+    partitions.push_back(partition_of(topology, places_of_ranks(topology, axis), "axis " + std::to_string(axis) + "'s planes'"));
   }
   std::erase_if(partitions, [](const Partition& partition) { return partition.groups < 2 || partition.out <= 0; });
   return partitions;

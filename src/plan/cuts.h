@@ -25,7 +25,7 @@ Cut cut_of_ranks(const Topology& topology, const std::vector<uint8_t>& member);
 
 // Groups of ranks, all ranks in one each, and what leaves each of them.
 struct Partition {
-  std::string of;  // "endpoint", "node", "island", "plane of axis 1", "group"
+  std::string of;  // "endpoints'", "nodes'", "islands'", "leaf switches'", "axis 1's planes'", "groups'"
   int groups = 0;
   double out = 0;  // bytes/us, all groups together
   // Whether a switch between the groups reduces, or sends on one message to several: then what leaves the groups may be less than what
@@ -34,6 +34,9 @@ struct Partition {
   bool multicasts = false;
 };
 Partition partition_of(const Topology& topology, const std::vector<int>& group_of_rank, std::string of);
+
+// Of each rank the first switch that joins more than two vertices on its way up: a leaf switch, an NVSwitch; its own vertex where there is none.
+std::vector<uint32_t> leaves_of_ranks(const Topology& topology);
 
 // The ranks' kinds by colour refinement: two ranks that a symmetry of the network exchanges have one kind (the opposite need not hold).
 // `marked` (a rank, or -1) is of a kind of its own.
@@ -46,6 +49,7 @@ std::vector<Partition> structured_partitions(const Topology& topology);
 
 // What a person calls the cut: "any one endpoint's links (450 GB/s)", "node dgx-h100-0's NICs (400 GB/s)", "the 128 links across axis 2,
 // ...". `outward`: what leaves the side binds, else what enters it.
+std::string GBps_in_words(double bytes_per_us);
 std::string cut_in_words(const Topology& topology, const Cut& cut, bool outward);
 
 }  // namespace tutti

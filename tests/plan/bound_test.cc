@@ -94,12 +94,14 @@ TEST(Bound, SeveralNodes) {
 
 TEST(Bound, WhatBindsIsSaidInWords) {
   EXPECT_EQ(words("dgx-h100", Collective::kAllGather), "any one endpoint's links (450 GB/s)");
-  EXPECT_EQ(words("dgx-h100", Collective::kAllReduce), "the sum of every endpoint's links (3600 GB/s)");
-  EXPECT_EQ(words("dgx-h100:4", Collective::kAllToAll), "node dgx-h100-0's NICs (400 GB/s)");
+  EXPECT_EQ(words("dgx-h100", Collective::kAllReduce), "all endpoints' links outward together (3600 GB/s)");
+  EXPECT_EQ(words("dgx-h100:4", Collective::kAllToAll), "any one node's NICs (400 GB/s)");
   EXPECT_EQ(words("tpu-v5e", Collective::kAllToAll), "the 32 links across axis 0, between places 0-7 and 8-15 (1600 GB/s)");
   EXPECT_EQ(words("trn2-ultra", Collective::kAllToAll), "the 32 links across axis 2, between places 0-1 and 2-3 (2048 GB/s)");
   EXPECT_EQ(words("tpu-v5e:4x4", Collective::kAllGather), "endpoint tpu-v5e-0/0,0's links (100 GB/s)");
-  EXPECT_EQ(words("gb200-nvl72:2", Collective::kAllToAll), "island gb200-nvl72-0's NICs (3600 GB/s)");
+  EXPECT_EQ(words("gb200-nvl72:2", Collective::kAllToAll), "any one island's NICs (3600 GB/s)");
+  EXPECT_EQ(words("dgx-h100+mi300x", Collective::kAllToAll), "node dgx-h100-0's NICs (400 GB/s)");
+  EXPECT_EQ(words("cs3:16", Collective::kAllToAll), "switch cs3-0/swarmx1.0's links to the others (150 GB/s)");
   EXPECT_EQ(words("ethernet", Collective::kBarrier), "");
 }
 
@@ -184,11 +186,11 @@ Graph random_graph(std::mt19937& random, int ranks, int switches) {
   Graph graph{.name = "random", .source = "declared", .endpoints = {}, .switches = {}, .links = {}};
   std::vector<std::string> ids;
   for (int r = 0; r < ranks; ++r) {
-    ids.push_back("r" + std::to_string(r));
-    graph.endpoints.push_back({.id = ids.back(), .device = "host", .vendor = "cpu", .node = "n" + std::to_string(r / 3), .rank = r});
+    ids.push_back(std::to_string(r));
+    graph.endpoints.push_back({.id = ids.back(), .device = "host", .vendor = "cpu", .node = std::to_string(r / 3), .rank = r});
   }
   for (int s = 0; s < switches; ++s) {
-    ids.push_back("s" + std::to_string(s));
+    ids.push_back(std::to_string(ranks + s));
     graph.switches.push_back({.id = ids.back()});
   }
   const double rates[] = {1, 2, 3.5, 10};
@@ -262,7 +264,7 @@ TEST(Bound, ForBytes) {
   const Bound large = lower_bound(*node, Collective::kAllReduce, 1e9);
   EXPECT_NEAR(large.transfer_us, 1e9 / 257142.857, 1);
   EXPECT_NEAR(large.time_us, large.transfer_us + 2.0, 1e-6);
-  EXPECT_EQ(large.cut, "the sum of every endpoint's links (3600 GB/s)");
+  EXPECT_EQ(large.cut, "all endpoints' links outward together (3600 GB/s)");
   const Bound small = lower_bound(*node, Collective::kAllReduce, 8);
   EXPECT_EQ(small.cut, "latency");
   EXPECT_EQ(small.time_us, small.latency_us);

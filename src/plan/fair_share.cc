@@ -44,16 +44,36 @@ void FairShare::start(uint32_t flow) {
   }
 }
 
-void FairShare::stop(uint32_t flow) {
+bool FairShare::stop(uint32_t flow) {
+  bool shared = false;
   for (uint32_t hop = 0; hop < way(flow).size(); ++hop) {
     const uint32_t edge = way(flow)[hop], place = place_[way_begin_[flow] + hop];
     const Running last = running_[edge].back();
     running_[edge][place] = last;
     place_[way_begin_[last.flow] + last.hop] = place;
     running_[edge].pop_back();
+    if (running_[edge].empty()) continue;
+    shared = true;
     touch(edge);
   }
   rate_[flow] = 0;
+  return shared;
+}
+
+bool FairShare::settle_alone(uint32_t flow) {
+  double rate = capacity_[way(flow)[0]];
+  for (const uint32_t edge : way(flow)) {
+    if (running_[edge].size() != 1) return false;
+    rate = std::min(rate, capacity_[edge]);
+  }
+  rate_[flow] = rate;
+  return true;
+}
+
+double FairShare::least_rate(uint32_t flow) const {
+  double rate = capacity_[way(flow)[0]];
+  for (const uint32_t edge : way(flow)) rate = std::min(rate, capacity_[edge] / static_cast<double>(running_[edge].size()));
+  return rate;
 }
 
 std::span<const uint32_t> FairShare::settle() {

@@ -18,8 +18,12 @@ class FairShare {
   uint32_t add_flow(std::span<const uint32_t> edges);
 
   void start(uint32_t flow);  // of one that does not run
-  void stop(uint32_t flow);   // of one that runs
+  bool stop(uint32_t flow);   // of one that runs; whether any that runs shared an edge with it
   double rate(uint32_t flow) const { return rate_[flow]; }
+  // Of a flow that runs: whether it shares no edge. Then it has its rate at once.
+  bool settle_alone(uint32_t flow);
+  // No less than this when all that runs now is settled.
+  double least_rate(uint32_t flow) const;
 
   // The flows whose rates have changed since the last call, in no particular order; among them all that have started. Holds until the next.
   std::span<const uint32_t> settle();

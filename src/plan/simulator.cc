@@ -33,6 +33,7 @@ struct Laid {
   std::vector<StepBytes> bytes;             // of each step
   std::vector<std::vector<uint32_t>> ways;  // of each FIFO
   std::vector<double> latency;              // of each FIFO's way
+  double smallest = 0;                      // bytes of a message, but 0
 };
 
 void find_ways(Laid& laid) {
@@ -77,6 +78,9 @@ void cut_slices(Laid& laid, const Plan& plan, uint64_t bytes) {
       return static_cast<double>(part.end - part.begin);
     };
     laid.bytes[step] = {size(laid.slicing.slice_elems), size(laid.slicing.last_elems)};
+    if (const double full = laid.bytes[step].full; full > 0 && instruction.send_peer != kNoPeer) {
+      laid.smallest = laid.smallest == 0 ? full : std::min(laid.smallest, full);
+    }
   });
 }
 
@@ -131,6 +135,7 @@ class Run {
     uint64_t cause = kNobody;
     Reason reason = Reason::kStart;
   };
+  static constexpr double kNever = std::numeric_limits<double>::infinity();
   static constexpr uint64_t kNobody = std::numeric_limits<uint64_t>::max();
 
   const ResolvedPlan& plan() const { return laid_.plan; }
@@ -152,7 +157,9 @@ class Run {
   void flow_ready(uint32_t fifo);
   void start_flow(uint32_t fifo);
   void flow_ends(uint32_t fifo);
+  void settle_by(double duration);
   void settle();
+  void take_rate(uint32_t fifo);
   void take(const Event& event);
   Status stuck() const;
 
@@ -169,6 +176,8 @@ class Run {
   std::vector<Firing> firings_;  // with options.trace
   std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
   double now_ = 0;
+  double settled_at_ = -kNever;  // the rates, last
+  double settle_at_ = kNever;    // and next
   double end_us_ = 0;
   uint64_t last_firing_ = kNobody;
   uint64_t order_ = 0;
@@ -213,9 +222,13 @@ Status Run::run() {
       take(event);
       continue;
     }
-    settle();
-    if (queue_.empty()) break;
-    now_ = std::max(now_, queue_.top().time);
+    if (settle_at_ <= now_) {
+      settle();
+      continue;
+    }
+    const double next = std::min(queue_.empty() ? kNever : queue_.top().time, settle_at_);
+    if (next == kNever) break;
+    now_ = std::max(now_, next);
   }
   const bool finished = std::all_of(strands_.begin(), strands_.end(), [&](const Strand& strand) { return strand.slice == slices_; });
   return finished ? Status() : stuck();
@@ -350,6 +363,11 @@ void Run::start_flow(uint32_t id) {
   fifo.rate = 0;
   if (fifo.left > 0) {
     share_.start(id);
+    if (share_.settle_alone(id)) {
+      take_rate(id);
+    } else {
+      settle_by(fifo.left / share_.least_rate(id));
+    }
   } else {
     schedule(now_, Kind::kFlowEnds, id, fifo.version);
   }
@@ -358,7 +376,9 @@ void Run::start_flow(uint32_t id) {
 void Run::flow_ends(uint32_t id) {
   Fifo& fifo = fifos_[id];
   const uint32_t message = fifo.first;
-  if (messages_[message].bytes > 0) share_.stop(id);
+  if (messages_[message].bytes > 0) {
+    if (share_.stop(id)) settle_by(laid_.smallest / fifo.rate);
+  }
   fifo.first = messages_[message].next;
   const uint64_t sender = messages_[message].sender;
   free_messages_.push_back(message);
@@ -369,15 +389,24 @@ void Run::flow_ends(uint32_t id) {
   if (--fifo.ready > 0) start_flow(id);
 }
 
-// Gives the flows their new rates, and so their ends.
+// The rates have to be worked out again for the sake of a message that takes so long: at once, or where that was just done, in a while.
+void Run::settle_by(double duration) {
+  settle_at_ = std::min(settle_at_, std::max(now_, settled_at_ + laid_.options.tolerance * duration));
+}
+
 void Run::settle() {
-  for (const uint32_t id : share_.settle()) {
-    Fifo& fifo = fifos_[id];
-    fifo.left = std::max(0.0, fifo.left - fifo.rate * (now_ - fifo.since));
-    fifo.since = now_;
-    fifo.rate = share_.rate(id);
-    schedule(now_ + fifo.left / fifo.rate, Kind::kFlowEnds, id, ++fifo.version);
-  }
+  settled_at_ = now_;
+  settle_at_ = kNever;
+  for (const uint32_t id : share_.settle()) take_rate(id);
+}
+
+// A flow's new rate, and so its new end.
+void Run::take_rate(uint32_t id) {
+  Fifo& fifo = fifos_[id];
+  fifo.left = std::max(0.0, fifo.left - fifo.rate * (now_ - fifo.since));
+  fifo.since = now_;
+  fifo.rate = share_.rate(id);
+  schedule(now_ + fifo.left / fifo.rate, Kind::kFlowEnds, id, ++fifo.version);
 }
 
 Status Run::stuck() const {
@@ -422,12 +451,21 @@ std::vector<double> edge_bytes(const Laid& laid) {
   return bytes;
 }
 
-// The slices that are run: all, or where they are too many a half and a whole of what may be. What the second half took is what as many
-// more take: a pipeline's filling and draining are in both.
+// How many slices may be run.
+uint64_t most_slices(const Laid& laid) {
+  constexpr uint64_t kLeast = 16;
+  const SimulateOptions& options = laid.options;
+  uint64_t most = options.max_slices == 0 ? laid.slicing.slices : options.max_slices;
+  if (options.max_messages != 0) most = std::min(most, std::max(kLeast, options.max_messages / std::max(1u, laid.plan.nmessages)));
+  return std::max<uint64_t>(2, most);
+}
+
+// Runs all slices; or where they are too many, a whole and a half of what may be: what the second half took is what as many more take. The
+// filling and the draining of a pipeline are in both.
 Status run_slices(const Laid& laid, Simulated& result) {
-  const uint64_t slices = laid.slicing.slices, most = laid.options.max_slices;
-  result.extrapolated = most != 0 && slices > std::max<uint64_t>(most, 2);
-  const uint64_t runs = result.extrapolated ? std::max<uint64_t>(most, 2) : slices;
+  const uint64_t slices = laid.slicing.slices, most = most_slices(laid);
+  result.extrapolated = slices > most;
+  const uint64_t runs = std::min(slices, most);
   Run run(laid, runs);
   if (Status status = run.run(); !status.ok()) return status;
   result.time_us = run.time_us();

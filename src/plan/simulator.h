@@ -31,8 +31,14 @@ struct SimulateOptions {
   double injection_us = 0.2;       // between two messages that one rank injects
   double reduce_bytes_per_us = 0;  // 0: reductions cost nothing
   double copy_bytes_per_us = 0;    // 0: copies cost nothing
-  uint64_t max_slices = 32;        // more are not simulated: the time grows with each further one as it grew before; 0: no limit
-  bool trace = false;              // whether to keep the critical chain
+  // More slices are not simulated: the time grows with each further one as it grew in the second half of these. Fewer, down to 16, where
+  // they have more messages than max_messages. 0: no limit.
+  uint64_t max_slices = 64;
+  uint64_t max_messages = 400'000;
+  // How late, of a message's own duration, it may get its fair share when many begin and end one shortly after the other: their rates are
+  // then worked out together. 0: each at once.
+  double tolerance = 0.005;
+  bool trace = false;  // whether to keep the critical chain
 };
 
 // What the end waited for, latest first. `reason` is what the instruction had to wait for longest.

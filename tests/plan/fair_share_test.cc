@@ -77,7 +77,11 @@ TEST(FairShare, RandomFlowsThatComeAndGo) {
     for (int step = 0; step < 40; ++step) {
       for (uint32_t changes = 1 + below(5); changes > 0; --changes) {
         const uint32_t flow = below(ways.size());
-        runs[flow] ? share.stop(flow) : share.start(flow);
+        if (runs[flow]) {
+          share.stop(flow);
+        } else {
+          share.start(flow);
+        }
         runs[flow] = !runs[flow];
       }
       share.settle();

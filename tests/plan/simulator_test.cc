@@ -185,12 +185,12 @@ TEST(Simulator, ExtrapolatesWithinTwoPercent) {
     const Plan plan = plan_of(each.algorithm, each.collective, static_cast<int>(each.graph.endpoints.size()), each.channels);
     for (const uint32_t depth : {2U, 8U}) {
       for (const uint64_t slice : {4096U, 65536U}) {
-        SimulateOptions options{.slice_bytes = slice, .fifo_depth = depth, .max_slices = 0};
-        const uint64_t bytes = plan.ranks[0].largest_den * slice * 200 / plan.ranks[0].largest_num + 12345;
+        SimulateOptions options{.slice_bytes = slice, .fifo_depth = depth, .max_slices = 0, .max_messages = 0};
+        const uint64_t bytes = plan.ranks[0].largest_den * slice * 400 / plan.ranks[0].largest_num + 12345;
         const Simulated all = simulated(plan, each.graph, bytes, options);
-        options.max_slices = 32;
+        options.max_slices = 64;
         const Simulated some = simulated(plan, each.graph, bytes, options);
-        EXPECT_GT(all.slices, 200U);
+        EXPECT_GT(all.slices, 400U);
         EXPECT_FALSE(all.extrapolated);
         EXPECT_TRUE(some.extrapolated);
         EXPECT_LT(some.events, all.events / 3);

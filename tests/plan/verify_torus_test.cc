@@ -1,0 +1,184 @@
+// The algorithms that ask for a torus are proved on every torus and mesh of up to 64 places, with axes of 1 to 4: all wrapping, none, and
+// mixed; every root, from 16 places on a sample. Then what they promise of each link: the bytes that cross it are counted.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plan/semantics.h"
+#include "plan/verifier.h"
+#include "tests/plan/plan_makers.h"
+#include "tests/support/torus_graph.h"
+
+namespace tutti {
+namespace {
+
+using Shape = std::vector<Axis>;
+
+// What an algorithm has no use for is left out here: whether a host of as many ranks could do it too tells what needs the torus.
+bool needs_torus(const Algorithm& algorithm, Collective collective) {
+  for (const int nranks : {2, 3, 4, 8}) {
+    if (algorithm.max_channels({.collective = collective, .nranks = nranks}, host_topology(nranks)) > 0) return false;
+  }
+  return algorithm.max_channels({.collective = collective, .nranks = 16}, *torus_topology({{4, true}, {4, true}})) > 0;
+}
+
+struct Case {
+  const Algorithm* algorithm;
+  Collective collective;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.algorithm->name << " " << collective_name(c.collective);
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const Algorithm* algorithm : algorithms()) {
+    for (int i = 0; i + 1 < kCollectives; ++i) {
+      if (needs_torus(*algorithm, static_cast<Collective>(i))) all.push_back({algorithm, static_cast<Collective>(i)});
+    }
+  }
+  return all;
+}
+
+// Ascending sizes are enough of mixed shapes but few: the algorithms know the axes by number alone. Both orders are taken of two axes.
+void add_factorizations(int rest, int least, std::vector<int>& sizes, std::vector<std::vector<int>>& all) {
+  if (sizes.size() == 3) {
+    sizes.push_back(rest);
+    if (rest >= least) all.push_back(sizes);
+    sizes.pop_back();
+    return;
+  }
+  if (rest >= least) {
+    all.push_back(sizes);
+    all.back().push_back(rest);
+  }
+  for (int size = least; size * size <= rest; ++size) {
+    if (rest % size != 0) continue;
+    sizes.push_back(size);
+    add_factorizations(rest / size, size, sizes, all);
+    sizes.pop_back();
+  }
+}
+
+// Every factorization into one to four axes of two places or more; and with axes of one place, of two, and in another order.
+std::vector<std::vector<int>> sizes_of(int nranks) {
+  std::vector<std::vector<int>> all;
+  if (nranks == 1) return {{1}, {1, 1}};
+  std::vector<int> sizes;
+  add_factorizations(nranks, 2, sizes, all);
+  const size_t ascending = all.size();
+  for (size_t i = 0; i < ascending; ++i) {
+    std::vector<int> turned = all[i];
+    std::rotate(turned.begin(), turned.begin() + 1, turned.end());
+    if (turned != all[i]) all.push_back(turned);
+  }
+  if (nranks <= 12) all.push_back({1, nranks, 1});
+  return all;
+}
+
+std::vector<Shape> shapes_of(int nranks) {
+  std::vector<Shape> all;
+  for (const std::vector<int>& sizes : sizes_of(nranks)) {
+    const unsigned axes = static_cast<unsigned>(sizes.size()), every = (1u << axes) - 1;
+    // All wrap; none; every second; all but the first, the longest's among them.
+    for (const unsigned wrap : std::set<unsigned>{every, 0, 0b0101u & every, 0b1010u & every}) {
+      Shape shape;
+      for (unsigned axis = 0; axis < axes; ++axis) shape.push_back({sizes[axis], (wrap >> axis & 1) != 0});
+      all.push_back(shape);
+    }
+  }
+  return all;
+}
+
+class VerifyTorus : public testing::TestWithParam<Case> {
+ protected:
+  void verify_shape(const Shape& shape) {
+    const auto topology = torus_topology(shape);
+    const int n = topology->nranks();
+    std::set<int> roots{0};
+    if (has_root(GetParam().collective) && n <= 16) {
+      for (int root = 1; root < n; ++root) roots.insert(root);
+    } else if (has_root(GetParam().collective)) {
+      roots.insert({n / 2 + 1, n - 1});
+    }
+    for (const int root : roots) {
+      known_.clear();
+      for (const bool uneven : {true, false}) {
+        for (const bool rank_ordered : {true, false}) {
+          verify_request({.collective = GetParam().collective, .nranks = n, .root = root, .uneven = uneven, .rank_ordered = rank_ordered},
+                         shape, *topology);
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+
+  // The default parameter and the next, with all shares, up to 32 places with one too, up to 16 with every number. A plan that holds for a
+  // form of the request that asks more, which comes first, holds for this one.
+  void verify_request(const PlanRequest& request, const Shape& shape, const Topology& topology) {
+    if ((request.uneven && !has_uneven(request.collective)) || (request.rank_ordered && !reduces(request.collective))) return;
+    const Algorithm& algorithm = *GetParam().algorithm;
+    const int most = algorithm.max_channels(request, topology);
+    for (int channels = 1; channels <= most; ++channels) {
+      if (channels < most && request.nranks > (channels == 1 ? 32 : 16)) continue;
+      for (const int parameter : {0, 1}) {
+        const PlanChoice choice{.algorithm = algorithm.name, .channels = channels, .parameter = parameter};
+        const Plan plan = generate_plan(algorithm, request, choice, topology);
+        Plan& known = known_[{channels, parameter}];
+        if (plan == known || (parameter == 1 && plan == known_[{channels, 0}])) continue;
+        known = plan;
+        ++plans_;
+        for (const bool in_place : {false, true}) {
+          if (in_place && !has_in_place(request.collective)) continue;
+          const Status status =
+              verify(plan, {.fifo_depth = 2, .in_place = in_place, .rank_ordered = request.rank_ordered, .uneven = request.uneven});
+          ASSERT_TRUE(status.ok()) << torus_name(shape) << ", root " << request.root << ", " << channels << " channels, parameter "
+                                   << parameter << ", in_place " << in_place << ", rank_ordered " << request.rank_ordered << ", uneven "
+                                   << request.uneven << ": " << status.message();
+        }
+        for (const Program& program : plan.ranks) {
+          for (size_t c = 0; c < program.channels.size(); ++c) ASSERT_LT(program.fifo(c), 8) << "the executor has eight FIFO channels";
+        }
+      }
+    }
+  }
+
+  void verify_sizes(int least, int most) {
+    for (int n = least; n <= most; ++n) {
+      for (const Shape& shape : shapes_of(n)) {
+        verify_shape(shape);
+        if (HasFatalFailure()) return;
+      }
+    }
+    EXPECT_GT(plans_, 0) << "nothing was verified";
+  }
+
+  std::map<std::pair<int, int>, Plan> known_;  // of the root in hand, by channels and parameter
+  int plans_ = 0;
+};
+
+TEST_P(VerifyTorus, HoldsForAllShapesOf1To24) {
+  verify_sizes(1, 24);
+}
+
+TEST_P(VerifyTorus, HoldsForAllShapesOf25To48) {
+  verify_sizes(25, 48);
+}
+
+TEST_P(VerifyTorus, HoldsForAllShapesOf49To64) {
+  verify_sizes(49, 64);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, VerifyTorus, testing::ValuesIn(cases()), [](const testing::TestParamInfo<Case>& test) {
+  return std::string(test.param.algorithm->name) + "_on_" + collective_name(test.param.collective);
+});
+
+}  // namespace
+}  // namespace tutti

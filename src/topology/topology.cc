@@ -46,6 +46,13 @@ Topology::Topology(Graph graph, Network network) : graph_(std::move(graph)), net
   }
 }
 
+const TreePacking& Topology::trees(PackingKind kind, int root) const {
+  const std::lock_guard<std::mutex> lock(packings_mutex_);
+  const auto known = packings_.find({kind, root});
+  if (known != packings_.end()) return known->second;
+  return packings_.emplace(std::pair(kind, root), pack_trees(network_, kind, root)).first->second;
+}
+
 std::unique_ptr<const Topology> single_host_topology(int nranks) {
   return std::move(*Topology::create(single_host_graph(nranks)));
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/config.h"
+#include "tools/probe.h"
 #include "topology/graph_json.h"
 #include "topology/machine.h"
 #include "topology/show.h"
@@ -85,6 +86,12 @@ int main(int argc, char** argv) {
   const char* const kJsonHelp = "print the topology graph as JSON";
   CLI::Option* const top_json = app.add_flag("--json", json, kJsonHelp);
   app.add_subcommand("show", "the machine: cores, caches, memory, network, GPUs (the default)")->add_flag("--json", json, kJsonHelp);
+  CLI::App* const probing =
+      app.add_subcommand("probe", "measures latency and rate between the ranks of the job that a launcher started it in");
+  tutti::probe::Options probe_options;
+  probing->add_option("-n,--ranks", probe_options.ranks, "start so many ranks here, under tutti-run")->check(CLI::Range(2, 4096));
+  probing->add_flag("--json", probe_options.json, kJsonHelp);
+  probing->add_option("-o,--output", probe_options.file, "write the graph there, for TUTTI_TOPO_FILE and --file");
   const CLI::App* const environment = app.add_subcommand("env", "every TUTTI_ variable with its default, value and meaning");
   try {
     app.parse(argc, argv);
@@ -93,6 +100,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? kOk : kBadUsage;
   }
   try {
+    if (probing->parsed()) return tutti::probe::probe(probe_options);
     return environment->parsed() ? show_environment() : show(json);
   } catch (const std::exception& error) {  // the standard library's: out of memory, mostly
     return fail(error.what());

@@ -65,18 +65,17 @@ Result<Network> Network::create(const Graph& graph) {
   network.endpoints_ = static_cast<int>(graph.endpoints.size());
   if (Status status = number_ranks(graph, network.vertex_of_rank_); !status.ok()) return status;
   for (const Link& link : graph.links) {
+    const auto wrong = [&](const std::string& what) { return malformed("the link from '" + link.from + "' to '" + link.to + "'" + what); };
     const auto from = vertices.find(link.from), to = vertices.find(link.to);
-    const std::string name = "the link from '" + link.from + "' to '" + link.to + "'";
     if (from == vertices.end() || to == vertices.end()) {
-      return malformed(name + ": there is no endpoint or switch '" + (from == vertices.end() ? link.from : link.to) + "'");
+      return wrong(": there is no endpoint or switch '" + (from == vertices.end() ? link.from : link.to) + "'");
     }
-    if (from == to) return malformed(name + " joins a vertex to itself");
-    if (!(link.GBps > 0) || !std::isfinite(link.GBps))
-      return malformed(name + " must have a GBps above 0, has " + std::to_string(link.GBps));
+    if (from == to) return wrong(" joins a vertex to itself");
+    if (!(link.GBps > 0) || !std::isfinite(link.GBps)) return wrong(" must have a GBps above 0, has " + std::to_string(link.GBps));
     if (!(link.latency_us >= 0) || !std::isfinite(link.latency_us)) {
-      return malformed(name + " must have a latency_us of 0 or more, has " + std::to_string(link.latency_us));
+      return wrong(" must have a latency_us of 0 or more, has " + std::to_string(link.latency_us));
     }
-    if (link.count < 1) return malformed(name + " must have a count of 1 or more, has " + std::to_string(link.count));
+    if (link.count < 1) return wrong(" must have a count of 1 or more, has " + std::to_string(link.count));
     network.edges_.push_back({from->second, to->second, link.GBps * 1000 * link.count, link.latency_us});
   }
   index(network.edges_, &Edge::from, vertices.size(), network.out_, network.out_begin_);

@@ -95,7 +95,9 @@ Status Communicator::set_up() {
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm,
-                                .carried = (transport_->abilities() & kAbilityMapped) == 0};
+                                .carried = (transport_->abilities() & kAbilityMapped) == 0,
+                                .slot_bytes = transport_->shapes().staged.capacity,
+                                .slots = static_cast<uint32_t>(config_.slots)};
   Result<std::unique_ptr<const Topology>> topology = Topology::create(cluster_graph(places(membership_.members)));
   if (!topology.ok()) return topology.status();
   Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);

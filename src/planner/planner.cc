@@ -39,7 +39,7 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
   if (!predictor_) {
     // Of a core that adds and copies through memory, nominally.
     constexpr double kReduceBytesPerUs = 10'000, kCopyBytesPerUs = 20'000;
-    constexpr uint64_t kSlices = 16, kBudget = 100'000;
+    constexpr uint64_t kSlices = 6, kBudget = 30'000;
     const SimulateOptions options = {.slice_bytes = limits_.slot_bytes,
                                      .fifo_depth = limits_.slots,
                                      .reduce_bytes_per_us = kReduceBytesPerUs,
@@ -49,7 +49,7 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
   }
   PlanRequest at_root_0 = request;
   at_root_0.root = 0;
-  const SearchOptions options = {.most_channels = kMostShares, .most_fifos = kMostShares};
+  const SearchOptions options = {.channels = {1, kMostShares}, .most_fifos = kMostShares};
   Result<std::vector<RuledRange>> ranges = searched_ranges(*predictor_, *topology_, at_root_0, limits_.inline_bytes, options);
   // A machine too large to search has its rules.
   if (!ranges.ok()) return ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, nullptr);

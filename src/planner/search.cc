@@ -15,12 +15,13 @@ constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 // What is within rounding of the fastest is as fast.
 constexpr double kSame = 1e-9;
 // Sizes of a block that are searched. From the largest on, times grow with the bytes.
-constexpr uint64_t kSearched[] = {8, 4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20};
+constexpr uint64_t kSearched[] = {8, 4 << 10, 64 << 10, 1 << 20, 16 << 20};
 
-std::vector<int> channel_counts(int most) {
-  std::vector<int> counts;
-  for (int channels = 1; channels < most; channels *= 2) counts.push_back(channels);
-  if (most > 0) counts.push_back(most);
+std::set<int> channel_counts(const std::vector<int>& wanted, int most) {
+  std::set<int> counts;
+  for (const int channels : wanted) {
+    if (most > 0) counts.insert(std::min(channels, most));
+  }
   return counts;
 }
 
@@ -80,10 +81,10 @@ std::vector<Candidate> rank_candidates(Predictor& predictor, const Topology& top
   std::vector<Candidate> candidates;
   for (const Algorithm* algorithm : algorithms()) {
     if (!only.empty() && only != algorithm->name) continue;
-    const int most = std::min(options.most_channels, algorithm->max_channels(request, topology));
+    const std::set<int> counts = channel_counts(options.channels, algorithm->max_channels(request, topology));
     for (const int parameter : parameters_of(*algorithm)) {
       Best best(predictor, request, bytes);
-      for (const int channels : channel_counts(most)) {
+      for (const int channels : counts) {
         for (const uint64_t slice : options.slices) {
           if (slice >= bytes && slice != options.slices.front()) continue;
           const PlanChoice choice{

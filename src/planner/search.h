@@ -15,7 +15,7 @@
 namespace tutti {
 
 struct SearchOptions {
-  int most_channels = 8;
+  std::vector<int> channels = {1, 2, 4, 8};  // to try; where an algorithm has a use for fewer than the last, that number too
   // The most FIFO channels between two ranks; 0: no limit. What an executor runs has kMaxChannels.
   int most_fifos = 0;
   // Slices to try, in bytes; 0: whole messages (or what the predictor's options say).

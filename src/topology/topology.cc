@@ -3,6 +3,8 @@
 #include <map>
 #include <string>
 
+#include "topology/cluster.h"
+
 namespace tutti {
 
 int Torus::stride(int axis) const {

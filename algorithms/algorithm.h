@@ -1,4 +1,4 @@
-// What an algorithm is: a pure function from (request, choice, graph, rank) to that rank's program. No I/O, no clock, no environment, no
+// What an algorithm is: a pure function from (request, choice, topology, rank) to that rank's program. No I/O, no clock, no environment, no
 // globals. To add one: write NAME.cc here that defines `const Algorithm NAME_algorithm`, and add NAME to the list in CMakeLists.txt.
 // Threading: immutable.
 #pragma once
@@ -8,7 +8,7 @@
 
 #include "plan/program.h"
 #include "plan/request.h"
-#include "topology/graph.h"
+#include "topology/topology.h"
 
 namespace tutti {
 
@@ -18,9 +18,9 @@ struct Algorithm {
   // The most channels that make sense for the request; 0 where the algorithm cannot do it. For an uneven request it may say so only if
   // no instruction has scratch for its only operand: such an instruction would not know its block's count. For a rank-ordered one only if
   // every reduction folds neighbouring ranges of ranks, left before right.
-  int (*max_channels)(const PlanRequest& request);
-  // Precondition: 1 <= choice.channels <= max_channels(request), 0 <= rank < request.nranks.
-  Program (*generate)(const PlanRequest& request, const PlanChoice& choice, const Graph& graph, int rank);
+  int (*max_channels)(const PlanRequest& request, const Topology& topology);
+  // Precondition: 1 <= choice.channels <= max_channels(request, topology), 0 <= rank < request.nranks.
+  Program (*generate)(const PlanRequest& request, const PlanChoice& choice, const Topology& topology, int rank);
 };
 
 // All of them, in the list's order.
@@ -30,6 +30,6 @@ std::span<const Algorithm* const> algorithms();
 const Algorithm* find_algorithm(std::string_view name);
 
 // All ranks' programs.
-Plan generate_plan(const Algorithm& algorithm, const PlanRequest& request, const PlanChoice& choice, const Graph& graph);
+Plan generate_plan(const Algorithm& algorithm, const PlanRequest& request, const PlanChoice& choice, const Topology& topology);
 
 }  // namespace tutti

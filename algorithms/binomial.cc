@@ -17,7 +17,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   const bool moves_blocks = request.collective == Collective::kGather || request.collective == Collective::kScatter;
   return has_root(request.collective) && !(moves_blocks && request.uneven) ? kMostShares : 0;
 }
@@ -82,7 +82,7 @@ void move_blocks(ProgramBuilder& builder, const ChannelShare& share, const PlanR
   }
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);
   builder.largest_message(1, static_cast<uint32_t>(choice.channels));

@@ -18,7 +18,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   return request.collective == Collective::kAllToAll && !request.uneven ? kMostShares : 0;
 }
 
@@ -66,7 +66,7 @@ void exchange(Program& program, const ChannelShare& share, const std::vector<int
   sends.push_back({.src = share.of(Buffer::kInput, rank), .dst = share.of(Buffer::kOutput, rank)});
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   ProgramBuilder builder = two_channels_a_share(request, choice, rank);
   builder.largest_message(1, static_cast<uint32_t>(choice.channels));

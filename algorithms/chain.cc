@@ -14,7 +14,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   return request.collective == Collective::kBroadcast || request.collective == Collective::kReduce ? kMostShares : 0;
 }
 
@@ -27,7 +27,7 @@ TreeNode chain_node(int nranks, int root, int direction, int rank) {
   return node;
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   const int n = request.nranks;
   if (n == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);

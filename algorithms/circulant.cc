@@ -17,7 +17,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   switch (request.collective) {
     case Collective::kAllReduce: return request.rank_ordered ? 0 : kMostShares;
     case Collective::kReduceScatter: return request.rank_ordered || request.uneven ? 0 : kMostShares;
@@ -108,7 +108,7 @@ class AllReduce {
   const std::vector<int> distances_;
 };
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   const int n = request.nranks;
   if (n == 1) return copy_alone(request, choice);
   if (request.collective == Collective::kAllGather) {

@@ -9,11 +9,11 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   return request.collective == Collective::kBarrier ? 1 : 0;
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   ProgramBuilder builder(request, choice, rank);
   const int n = request.nranks;
   auto channel = builder.channel(0);

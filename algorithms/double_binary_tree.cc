@@ -16,7 +16,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   return request.collective == Collective::kAllReduce ? kMostShares : 0;
 }
 
@@ -84,7 +84,7 @@ void broadcast_down(ProgramBuilder::Channel channel, const ChannelShare& share, 
   if (place.left != kNoPeer && place.left != first) channel.send(place.left, out);
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   ProgramBuilder builder = two_channels_a_share(request, choice, rank);
   builder.largest_message(1, static_cast<uint32_t>(choice.channels));

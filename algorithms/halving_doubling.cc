@@ -18,7 +18,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   switch (request.collective) {
     case Collective::kAllReduce: return kMostShares;
     case Collective::kReduceScatter: return is_power_of_two(request.nranks) && !request.uneven ? kMostShares : 0;
@@ -103,7 +103,7 @@ std::vector<Round> reduce_scatter_rounds(int nranks, int rank) {
   return rounds;
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   const int n = request.nranks;
   if (n == 1) return copy_alone(request, choice);
   if (request.collective == Collective::kReduceScatter) {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kRadix = 4;
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   switch (request.collective) {
     case Collective::kAllReduce:
     case Collective::kBroadcast:
@@ -25,7 +25,7 @@ int max_channels(const PlanRequest& request) {
   }
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);
   builder.largest_message(1, static_cast<uint32_t>(choice.channels));

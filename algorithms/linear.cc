@@ -14,7 +14,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   return has_root(request.collective) ? kMostShares : 0;
 }
 
@@ -41,7 +41,7 @@ void at_root(ProgramBuilder::Channel channel, const ChannelShare& share, const P
   }
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);
   builder.largest_message(1, static_cast<uint32_t>(choice.channels));

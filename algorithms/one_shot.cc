@@ -16,7 +16,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   switch (request.collective) {
     case Collective::kAllReduce:
     case Collective::kAllGather:
@@ -67,7 +67,7 @@ void reduce_scatter(ProgramBuilder::Channel channel, const ChannelShare& share, 
   fold_outwards(channel, nranks, rank, share.of(Buffer::kInput, rank), share.of(Buffer::kOutput), kNoPeer);
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   const int n = request.nranks;
   if (n == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);

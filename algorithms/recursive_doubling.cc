@@ -18,7 +18,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   switch (request.collective) {
     case Collective::kAllReduce: return kMostShares;
     case Collective::kAllGather: return is_power_of_two(request.nranks) ? kMostShares : 0;
@@ -64,7 +64,7 @@ std::vector<Round> gather_rounds(int nranks, int rank) {
   return rounds;
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   const int n = request.nranks;
   if (n == 1) return copy_alone(request, choice);
   if (request.collective == Collective::kAllGather) return gather_in_rounds(request, choice, rank, gather_rounds(n, rank));

@@ -13,7 +13,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   switch (request.collective) {
     case Collective::kAllReduce:
     case Collective::kReduceScatter: return request.rank_ordered ? 0 : kMostShares;
@@ -65,7 +65,7 @@ void reduce_scatter(ProgramBuilder::Channel channel, const Ring& ring) {
   channel.recv_reduce_copy(previous, block(n), ring.share.of(Buffer::kOutput)).completes();
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   const int n = request.nranks;
   if (n == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);

@@ -14,7 +14,7 @@
 namespace tutti {
 namespace {
 
-int max_channels(const PlanRequest& request) {
+int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   return request.collective == Collective::kAllReduce ? kMostShares : 0;
 }
 
@@ -28,7 +28,7 @@ void all_reduce(ProgramBuilder::Channel channel, const ChannelShare& share, int 
   for (int hop = 1; hop < nranks; ++hop) channel.recv(down(hop), owned_by(Buffer::kOutput, down(hop)));
 }
 
-Program generate(const PlanRequest& request, const PlanChoice& choice, const Graph& /*graph*/, int rank) {
+Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& /*topology*/, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);
   builder.largest_message(1, static_cast<uint32_t>(request.nranks * choice.channels));

@@ -88,7 +88,7 @@ Status Communicator::set_up() {
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm,
                                 .carried = (transport_->abilities() & kAbilityMapped) == 0};
-  Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_graph(nranks_), rank_, limits);
+  Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_topology(nranks_), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);
   const auto lanes = static_cast<int>(config_.lanes);
@@ -102,7 +102,7 @@ Status Communicator::set_up() {
 }
 
 MemoryUse Communicator::memory() const {
-  MemoryUse use = {.connections = budget_->used(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
+  MemoryUse use = {.connections = budget_->connections(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
   for (const auto& lane : lanes_) use.scratch += lane->scratch_bytes();
   return use;
 }

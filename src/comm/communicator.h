@@ -48,7 +48,7 @@ struct Explanation {
 struct MemoryUse {
   size_t connections = 0;
   size_t scratch = 0;
-  size_t budget = 0;  // of the connections
+  size_t budget = 0;  // of both together
 };
 
 class Communicator {

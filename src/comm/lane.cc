@@ -34,7 +34,7 @@ uint64_t hash_counts(const Request& request) {
 
 Lane::Lane(Communicator& comm, int index, int lanes)
     : comm_(comm),
-      executor_(comm.device(), *comm.transport_, index, comm.config_.stream_bytes),
+      executor_(comm.device(), *comm.transport_, index, comm.config_.stream_bytes, comm.budget_.get()),
       lanes_shift_(std::countr_zero(static_cast<unsigned>(lanes))) {}
 
 // A repeated call finds its launch by its shape, which says all that selects.

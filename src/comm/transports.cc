@@ -45,7 +45,8 @@ Result<std::unique_ptr<Transport>> make_tcp(Setup setup) {
   const Config& config = setup.config;
   const TcpOptions options = {.interfaces = config.socket_ifname,
                               .sockets = static_cast<int>(config.tcp_sockets),
-                              .buffer_bytes = static_cast<size_t>(config.tcp_buffer_bytes)};
+                              .buffer_bytes = static_cast<size_t>(config.tcp_buffer_bytes),
+                              .heartbeat_s = config.heartbeat_s};
   return make_tcp_transport(setup.rank, setup.nranks, setup.shapes, options, setup.key, std::move(setup.budget));
 }
 

@@ -30,12 +30,13 @@ const char* protocol_name(Protocol protocol);
 struct PlanChoice {
   std::string algorithm;
   int channels = 1;
+  int parameter = 0;  // the algorithm's own (a radix, an order of the axes), as its header says; 0: its default
   Protocol protocol = Protocol::kStaged;
   uint32_t slice_bytes = 0;  // the most bytes of one message, the same on all ranks; 0: as many as a slot holds
   std::string reason;        // for people; not compared
 
   bool same_plan(const PlanChoice& other) const {
-    return algorithm == other.algorithm && channels == other.channels && protocol == other.protocol && slice_bytes == other.slice_bytes;
+    return algorithm == other.algorithm && channels == other.channels && parameter == other.parameter && protocol == other.protocol && slice_bytes == other.slice_bytes;
   }
 };
 

@@ -10,9 +10,9 @@ Status Planner::check(const std::string& forced) {
   return {Code::kInvalidArgument, "there is no algorithm '" + forced + "' to force (TUTTI_ALGORITHM or the config): there are " + names};
 }
 
-Result<std::unique_ptr<Planner>> Planner::create(Graph graph, int rank, const PlannerLimits& limits) {
+Result<std::unique_ptr<Planner>> Planner::create(std::unique_ptr<const Topology> topology, int rank, const PlannerLimits& limits) {
   if (Status status = check(limits.forced_algorithm); !status.ok()) return status;
-  return std::unique_ptr<Planner>(new Planner(std::move(graph), rank, limits));
+  return std::unique_ptr<Planner>(new Planner(std::move(topology), rank, limits));
 }
 
 // A forced algorithm is used wherever it can be; the collectives that it does not know go by the rule. Forcing one that knows the
@@ -22,11 +22,11 @@ const char* Planner::forced_for(const PlanRequest& request) const {
   const Algorithm& algorithm = *find_algorithm(limits_.forced_algorithm);
   PlanRequest plain = request;
   plain.uneven = plain.rank_ordered = false;
-  return algorithm.max_channels(plain) == 0 ? nullptr : algorithm.name;
+  return algorithm.max_channels(plain, *topology_) == 0 ? nullptr : algorithm.name;
 }
 
 Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {
-  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, limits_.carried, forced_for(request));
+  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced_for(request));
   if (!ranges.ok()) return ranges.status();
   for (const RuledRange& range : *ranges) {
     if (bytes <= range.most_bytes) return range.choice;
@@ -40,7 +40,7 @@ Result<Planner::Table*> Planner::table_for(const PlanRequest& request) {
                        uint64_t{request.uneven} << 1 | uint64_t{request.rank_ordered};
   auto found = tables_.find(key);
   if (found == tables_.end()) {
-    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, limits_.inline_bytes, limits_.carried, forced_for(request));
+    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced_for(request));
     if (!ranges.ok()) return ranges.status();
     found = tables_.emplace(key, Table{.request = request, .ranges = {}}).first;
     for (RuledRange& range : *ranges) found->second.ranges.push_back({{std::move(range)}});
@@ -65,7 +65,7 @@ const PlannedProgram* Planner::keep(const PlanRequest& request, const PlanChoice
     if (planned->request == request && planned->choice.same_plan(choice)) return planned.get();
   }
   const int id = static_cast<int>(programs_.size());
-  Program program = find_algorithm(choice.algorithm)->generate(request, choice, graph_, rank_);
+  Program program = find_algorithm(choice.algorithm)->generate(request, choice, *topology_, rank_);
   programs_.push_back(
       std::make_unique<PlannedProgram>(PlannedProgram{.id = id, .request = request, .choice = choice, .program = std::move(program)}));
   return programs_.back().get();

@@ -15,7 +15,7 @@
 #include "plan/program.h"
 #include "plan/request.h"
 #include "planner/rules.h"
-#include "topology/graph.h"
+#include "topology/topology.h"
 
 namespace tutti {
 
@@ -40,7 +40,7 @@ class Planner {
   static Status check(const std::string& forced_algorithm);
 
   // Errors: those of check().
-  static Result<std::unique_ptr<Planner>> create(Graph graph, int rank, const PlannerLimits& limits);
+  static Result<std::unique_ptr<Planner>> create(std::unique_ptr<const Topology> topology, int rank, const PlannerLimits& limits);
 
   // `bytes` of the request's block. The result lives as long as the planner. Errors: kInvalidUsage (the forced algorithm cannot do it).
   Result<const PlannedProgram*> program_for(const PlanRequest& request, size_t bytes);
@@ -57,12 +57,13 @@ class Planner {
     std::vector<Range> ranges;  // ascending; the last covers everything
   };
 
-  Planner(Graph graph, int rank, const PlannerLimits& limits) : graph_(std::move(graph)), rank_(rank), limits_(limits) {}
+  Planner(std::unique_ptr<const Topology> topology, int rank, const PlannerLimits& limits)
+      : topology_(std::move(topology)), rank_(rank), limits_(limits) {}
   const char* forced_for(const PlanRequest& request) const;
   Result<Table*> table_for(const PlanRequest& request);
   const PlannedProgram* keep(const PlanRequest& request, const PlanChoice& choice);
 
-  Graph graph_;
+  std::unique_ptr<const Topology> topology_;
   int rank_;
   PlannerLimits limits_;
   std::vector<std::unique_ptr<PlannedProgram>> programs_;

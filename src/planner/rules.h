@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "plan/request.h"
+#include "topology/topology.h"
 
 namespace tutti {
 
@@ -16,7 +17,9 @@ struct RuledRange {
 };
 
 // The ranges of a request, ascending; the last covers everything. `inline_bytes`: payload of an inline slot, 0 where there is no inline
-// protocol. `carried`: messages cross a network between some ranks, so more of them have to be under way. `forced`: nullptr, or the one algorithm to use. Errors: kInvalidUsage (the forced one cannot do it), kInternal.
-Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, size_t inline_bytes, bool carried, const char* forced);
+// protocol. `carried`: messages cross a network between some ranks, so more of them have to be under way. `forced`: nullptr, or the one
+// algorithm to use. Errors: kInvalidUsage (the forced one cannot do it), kInternal.
+Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, const Topology& topology, size_t inline_bytes, bool carried,
+                                             const char* forced);
 
 }  // namespace tutti

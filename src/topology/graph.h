@@ -14,6 +14,8 @@ struct Endpoint {
   std::string vendor;
   std::string node;
   int rank = -1;
+  std::string island = {};  // ranks joined by one vendor's own links; empty: the node
+  bool forwards = false;    // passes other endpoints' messages on in hardware, as the chips of a torus do
 
   bool operator==(const Endpoint&) const = default;
 };
@@ -38,9 +40,18 @@ struct Link {
   bool operator==(const Link&) const = default;
 };
 
+// One axis of a torus, or where it does not wrap, of a mesh.
+struct Axis {
+  int size = 1;
+  bool wrap = false;
+
+  bool operator==(const Axis&) const = default;
+};
+
 struct Graph {
   std::string name;
-  std::string source;  // "detected", "declared", "measured"
+  std::string source;           // "detected", "declared", "measured"
+  std::vector<Axis> axes = {};  // empty: no torus. Else the endpoints are its places, in row-major order (the last axis the fastest)
   std::vector<Endpoint> endpoints;
   std::vector<Switch> switches;
   std::vector<Link> links;

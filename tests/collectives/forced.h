@@ -33,7 +33,7 @@ inline Collective planned_as(Kind kind) {
 inline bool can_do(const std::string& algorithm, Kind kind, int nranks, bool rank_ordered = false) {
   if (algorithm.empty()) return true;
   const PlanRequest request = {.collective = planned_as(kind), .nranks = nranks, .uneven = is_uneven(kind), .rank_ordered = rank_ordered};
-  return find_algorithm(algorithm)->max_channels(request) > 0;
+  return find_algorithm(algorithm)->max_channels(request, *single_host_topology(request.nranks)) > 0;
 }
 
 inline std::vector<std::string> algorithm_names() {

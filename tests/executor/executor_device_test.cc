@@ -99,10 +99,10 @@ void expect_sums(const std::string& algorithm, const std::string& letters, Proto
   const int nranks = static_cast<int>(letters.size());
   const PlanRequest request{.nranks = nranks};
   const Algorithm* const found = find_algorithm(algorithm);
-  if (found->max_channels(request) < 1) return;
-  const int channels = std::min(2, found->max_channels(request));
+  if (found->max_channels(request, *single_host_topology(request.nranks)) < 1) return;
+  const int channels = std::min(2, found->max_channels(request, *single_host_topology(request.nranks)));
   const PlanChoice choice{.algorithm = algorithm, .channels = channels, .protocol = protocol};
-  Machine machine(generate_plan(*found, request, choice, single_host_graph(nranks)), protocol, 0, kSmallShapes, 16 * 1024,
+  Machine machine(generate_plan(*found, request, choice, *single_host_topology(nranks)), protocol, 0, kSmallShapes, 16 * 1024,
                   devices_of(letters));
   for (const size_t count : {1, 0, 17, 1009, 3001}) {
     SCOPED_TRACE(count);

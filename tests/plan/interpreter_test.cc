@@ -43,7 +43,7 @@ std::vector<Plan> good_plans(Collective collective) {
       request.rank_ordered = other_form && reduces(collective);
       request.uneven = other_form && has_uneven(collective);
       for (const Algorithm* algorithm : algorithms()) {
-        const int channels = std::min(2, algorithm->max_channels(request));
+        const int channels = std::min(2, algorithm->max_channels(request, host_topology(request.nranks)));
         if (channels > 0) plans.push_back(algorithm_plan(*algorithm, request, channels));
       }
     }

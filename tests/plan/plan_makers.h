@@ -1,7 +1,9 @@
 // Plans for the tests of this folder: the built-in algorithms' by name, and small ones written out rank by rank.
-// Threading: pure functions.
+// Threading: one thread.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,9 +14,17 @@
 
 namespace tutti {
 
+// Kept: an analysis that thousands of plans share. One thread.
+inline const Topology& host_topology(int nranks) {
+  static std::map<int, std::unique_ptr<const Topology>> known;
+  auto& topology = known[nranks];
+  if (topology == nullptr) topology = single_host_topology(nranks);
+  return *topology;
+}
+
 inline Plan algorithm_plan(const Algorithm& algorithm, const PlanRequest& request, int channels) {
   const PlanChoice choice{.algorithm = algorithm.name, .channels = channels};
-  return generate_plan(algorithm, request, choice, single_host_graph(request.nranks));
+  return generate_plan(algorithm, request, choice, host_topology(request.nranks));
 }
 
 inline Plan algorithm_plan(const Algorithm& algorithm, int nranks, int channels) {

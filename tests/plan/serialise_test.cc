@@ -53,7 +53,7 @@ TEST(Serialise, RoundTripIsExact) {
     for (int i = 0; i < kCollectives; ++i) {
       for (const int nranks : {1, 2, 3, 8, 13}) {
         const PlanRequest request{.collective = static_cast<Collective>(i), .nranks = nranks};
-        const int most = algorithm->max_channels(request);
+        const int most = algorithm->max_channels(request, host_topology(request.nranks));
         if (most >= 1) expect_round_trip(algorithm_plan(*algorithm, request, 1));
         if (most >= 2) expect_round_trip(algorithm_plan(*algorithm, request, most));
       }

@@ -46,7 +46,7 @@ std::vector<Case> cases() {
       const auto collective = static_cast<Collective>(i);
       bool any = false;
       for (int nranks = 1; nranks <= 64 && !any; ++nranks) {
-        for (const PlanRequest& request : forms(collective, nranks, 0)) any = any || algorithm->max_channels(request) > 0;
+        for (const PlanRequest& request : forms(collective, nranks, 0)) any = any || algorithm->max_channels(request, host_topology(nranks)) > 0;
       }
       if (any) all.push_back({algorithm, collective});
     }
@@ -61,7 +61,7 @@ class VerifyAlgorithm : public testing::TestWithParam<Case> {
     const Algorithm& algorithm = *GetParam().algorithm;
     std::map<int, std::vector<Proved>> proved;  // by channels
     for (const PlanRequest& request : forms(GetParam().collective, nranks, root)) {
-      const int most = algorithm.max_channels(request);
+      const int most = algorithm.max_channels(request, host_topology(nranks));
       for (const int channels : std::set<int>{1, 2, most}) {
         if (channels < 1 || channels > std::min(most, limit)) continue;
         Plan plan = algorithm_plan(algorithm, request, channels);

@@ -250,9 +250,9 @@ Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std:
   } else {
     const auto found = std::find_if(answers.begin(), answers.end(), [&](const Answer& each) { return each.rank == waiting.peer; });
     text += comm_.describe_peer(waiting.peer);
-    text += found == answers.end()                   ? ", which does not answer"
+    text += found == answers.end()                  ? ", which does not answer"
             : !is_mail() && found->calls <= number_ ? ", which never came to this call"
-                                                     : ", which waits for others itself, or is stuck";
+                                                    : ", which waits for others itself, or is stuck";
   }
   text += late.value();
   if (!checking_) {

@@ -75,7 +75,7 @@ Scenario make_scenario(uint64_t seed, uint64_t number, Kind kind, Wire wire) {
 
 double detection_bound_s(const Scenario& s) {
   double bound = kSlack_s;
-  if (s.moment == Moment::kInit) bound += kInitTimeout_s + 3;  // the grace of those who are told by the rendezvous
+  if (s.moment == Moment::kInit) bound += kInitTimeout_s + 3;                           // the grace of those who are told by the rendezvous
   if (s.kind == Kind::kStop || s.kind == Kind::kNeverCalls) bound += kTimeout_s + 2.5;  // the answers, another's finding
   if (s.kind == Kind::kCable) bound += 2 * kHeartbeat_s;
   return bound;

@@ -89,7 +89,7 @@ const Row kRows[] = {
      [](Config& c, std::string_view n, std::string_view v) { return set_number(n, v, -1, c.spin_us); }},
     {{"TUTTI_YIELD", "5000", "microseconds to yield before sleeping"},
      [](Config& c, std::string_view n, std::string_view v) { return set_number(n, v, 0, c.yield_us); }},
-    {{"TUTTI_SLOT_BYTES", "64K", "payload of one FIFO slot (the same on all ranks)"},
+    {{"TUTTI_SLOT_BYTES", "64K", "payload of one FIFO slot, over tcp alone four times as much (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 4096, 16 << 20, c.slot_bytes); }},
     {{"TUTTI_SLOTS", "4", "slots of a FIFO (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 2, 64, c.slots); }},

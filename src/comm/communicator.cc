@@ -8,12 +8,21 @@
 #include "base/log.h"
 #include "comm/transports.h"
 #include "device/devices.h"
+#include "topology/cluster.h"
 
 namespace tutti {
 namespace {
 
 constexpr double kDefaultSpinUs = 50;
 constexpr int kAbortWaitMs = 10'000;
+
+std::vector<RankPlace> places(const std::vector<Member>& members) {
+  std::vector<RankPlace> all;
+  for (const Member& member : members) {
+    all.push_back({.node = member.node, .device = member.device, .vendor = member.vendor, .network_GBps = member.network_GBps});
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -87,8 +96,12 @@ Status Communicator::set_up() {
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm,
-                                .carried = (transport_->abilities() & kAbilityMapped) == 0};
-  Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_topology(nranks_), rank_, limits);
+                                .carried = (transport_->abilities() & kAbilityMapped) == 0,
+                                .slot_bytes = transport_->shapes().staged.capacity,
+                                .slots = static_cast<uint32_t>(config_.slots)};
+  Result<std::unique_ptr<const Topology>> topology = Topology::create(cluster_graph(places(membership_.members)));
+  if (!topology.ok()) return topology.status();
+  Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);
   const auto lanes = static_cast<int>(config_.lanes);

@@ -41,7 +41,9 @@ MixedTransport::MixedTransport(int rank, int nranks, Part part, const FifoShapes
 void MixedTransport::take_up(const std::vector<size_t>& used) {
   name_.clear();
   abilities_ = ~0u;
+  shapes_.staged.capacity = parts_[used.front()].transport->shapes().staged.capacity;
   for (const size_t i : used) {
+    shapes_.staged.capacity = std::min(shapes_.staged.capacity, parts_[i].transport->shapes().staged.capacity);
     if (!name_.empty()) name_ += '+';
     name_ += parts_[i].transport->name();
     abilities_ &= parts_[i].transport->abilities();

@@ -19,7 +19,7 @@ class MixedTransport final : public Transport {
     bool leaves_node = false;
   };
 
-  // `parts`: at least one, all with FIFOs of the capacities of `shapes`. `node`: this rank's node identity; the peers are told a keyed hash
+  // `parts`: at least one; their staged slots may differ in capacity, and shapes() has the least of those in use. `node`: this rank's node identity; the peers are told a keyed hash
   // of it.
   MixedTransport(int rank, std::vector<Part> parts, const FifoShapes& shapes, const std::string& node, const Key& key);
 

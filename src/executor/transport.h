@@ -27,8 +27,8 @@ enum Ability : uint32_t {
   kAbilityDerive = 1u << 2,  // offers derive()
 };
 
-// What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init). The capacities are the
-// communicator's, whatever the transport, since the slices of a program follow from them; the number of slots is the transport's own.
+// What all ranks know of a transport's FIFOs before they connect. Equal on all ranks (checked at init). The slices of a program follow from
+// a communicator's capacities: where it has several transports, from the least; the number of slots is the transport's own.
 struct FifoShapes {
   FifoShape inlined;
   FifoShape staged;

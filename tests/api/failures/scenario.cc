@@ -88,7 +88,7 @@ std::vector<Setting> settings_of(const Scenario& s, int rank) {
   if (s.kind == Kind::kCable) settings.push_back({"TUTTI_HEARTBEAT", std::to_string(kHeartbeat_s)});
   if (s.wire == Wire::kTcp) settings.push_back({"TUTTI_TRANSPORTS", "tcp"});
   if (s.wire == Wire::kMixed && s.kind != Kind::kCable) settings.push_back({"TUTTI_NODE_ID", "node" + std::to_string(rank % 2)});
-  // Bytes cross often, and a job that fails has little to free.
+  // With two, operations on a stream overlap.
   settings.push_back({"TUTTI_LANES", std::to_string(1 + s.seed % 2)});
   return settings;
 }

@@ -81,7 +81,9 @@ Status Lane::look_at_peer(const WaitingFor& waiting, double waited_s) {
                                     " left the communicator and will not take part: all ranks must make the same calls"});
   }
   if (!gone_since_) gone_since_ = Clock::now();
-  if (seconds_since(*gone_since_) < kReasonWithin_s) return {};
+  // Where a cut in the tree keeps the reason away, this rank finds the cut itself, within the heartbeat.
+  const double patience_s = state == PeerState::kAborted ? std::max(kReasonWithin_s, comm_.config_.heartbeat_s + 1) : kReasonWithin_s;
+  if (seconds_since(*gone_since_) < patience_s) return {};
   if (state == PeerState::kAbsent) return fail_died(peer, state);  // without a goodbye
   return fail({Code::kRemote, describe() + ": " + comm_.describe_peer(peer) + " failed or was aborted: its own error says why"});
 }

@@ -101,7 +101,8 @@ Status init_from_env(tuttiComm_t* comm, const tuttiConfig_t* given) {
   const Result<JobPlace> place = find_job(config.value());
   if (!place.ok()) return place.status();
   // One bound for both: what the launcher's exchange has left.
-  const double bound_s = config.value().init_timeout_s, spent_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  const double bound_s = config.value().init_timeout_s,
+               spent_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   static std::atomic<uint32_t> calls{0};  // relaxed: only numbers
   const Joining joining = {.rank = place.value().rank,
                            .nranks = place.value().nranks,

@@ -285,8 +285,7 @@ Status Communicator::finalize() {
 }
 
 void Communicator::fail(const Status& status) {
-  health_->report(
-      {.kind = Failure::Kind::kFailed, .culprit = rank_, .sentence = describe_peer(rank_) + " failed: " + status.message()});
+  health_->report({.kind = Failure::Kind::kFailed, .culprit = rank_, .sentence = describe_peer(rank_) + " failed: " + status.message()});
   static_cast<void>(poison(status));
 }
 

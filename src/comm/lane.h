@@ -78,7 +78,7 @@ class Lane {
   Status fail_to_begin(const Status& status);
   Status fail_unreached(int peer, const Status& status);
   std::optional<Status> known_failure();
-  Status fail_died(int peer);
+  Status fail_died(int peer, PeerState how);
   Status fail_heard(const Failure& failure);
   std::string describe() const;
 

@@ -75,14 +75,16 @@ Status Lane::look_at_peer(const WaitingFor& waiting, double waited_s) {
   if (executor_.step() != StepResult::kBlocked) return {};  // as in look()
   const int peer = executor_.waiting_for().peer;
   if (peer != waiting.peer) return {};
-  if (state == PeerState::kDied) return fail_died(peer);
+  if (state == PeerState::kDied || state == PeerState::kLost) return fail_died(peer, state);
   if (state == PeerState::kLeft) {
     return fail({Code::kRemote, describe() + ": " + comm_.describe_peer(peer) +
                                     " left the communicator and will not take part: all ranks must make the same calls"});
   }
   if (!gone_since_) gone_since_ = Clock::now();
-  if (seconds_since(*gone_since_) < kReasonWithin_s) return {};
-  if (state == PeerState::kAbsent) return fail_died(peer);  // without a goodbye
+  // Where a cut in the tree keeps the reason away, this rank finds the cut itself, within the heartbeat.
+  const double patience_s = state == PeerState::kAborted ? std::max(kReasonWithin_s, comm_.config_.heartbeat_s + 1) : kReasonWithin_s;
+  if (seconds_since(*gone_since_) < patience_s) return {};
+  if (state == PeerState::kAbsent) return fail_died(peer, state);  // without a goodbye
   return fail({Code::kRemote, describe() + ": " + comm_.describe_peer(peer) + " failed or was aborted: its own error says why"});
 }
 
@@ -123,8 +125,10 @@ Status Lane::fail_unreached(int peer, const Status& status) {
                                    " (timeout, TUTTI_TIMEOUT)"});
 }
 
-Status Lane::fail_died(int peer) {
-  const std::string sentence = comm_.describe_peer(peer) + " died: see what its process said last";
+Status Lane::fail_died(int peer, PeerState how) {
+  const char* const what = how == PeerState::kLost ? " does not answer any more: its host has vanished or is cut off (TUTTI_HEARTBEAT)"
+                                                   : " died: see what its process said last";
+  const std::string sentence = comm_.describe_peer(peer) + what;
   comm_.health().report({.kind = Failure::Kind::kDied, .culprit = peer, .sentence = sentence});
   return fail_quietly({Code::kRemote, describe() + ": " + sentence});
 }
@@ -248,9 +252,9 @@ Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std:
   } else {
     const auto found = std::find_if(answers.begin(), answers.end(), [&](const Answer& each) { return each.rank == waiting.peer; });
     text += comm_.describe_peer(waiting.peer);
-    text += found == answers.end()                   ? ", which does not answer"
+    text += found == answers.end()                  ? ", which does not answer"
             : !is_mail() && found->calls <= number_ ? ", which never came to this call"
-                                                     : ", which waits for others itself, or is stuck";
+                                                    : ", which waits for others itself, or is stuck";
   }
   text += late.value();
   if (!checking_) {

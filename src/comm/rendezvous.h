@@ -8,7 +8,8 @@
 //
 // A rank that ends before it is done, or refuses, has failed all: whoever is not done hears it from the listener, since the tree may lack
 // the connection that would tell. The listener needs to live until all have their places. If its process ends before, whoever has none is
-// told so; afterwards nobody depends on it. The listener of one communicator (meeting 0) closes some time after that has met. Threading: open_rendezvous() and join_rendezvous() from any thread; all of a listener's state belongs to the control thread.
+// told so; afterwards nobody depends on it. The listener of one communicator (meeting 0) closes some time after that has met. Threading:
+// open_rendezvous() and join_rendezvous() from any thread; all of a listener's state belongs to the control thread.
 #pragma once
 
 #include "comm/dialer.h"

@@ -49,7 +49,7 @@ class Listener {
     size_t taken = 0;
     uint64_t timer = 0;
     bool seated = false;  // all have their places; `taken` are not done yet
-    Status over;  // what everybody who comes later is told
+    Status over;          // what everybody who comes later is told
   };
 
   void seat(Reception::Guest guest);
@@ -59,14 +59,12 @@ class Listener {
   void give_places(Meeting& meeting);
   void fail(uint32_t number, Meeting& meeting, const Status& status);
   void end(uint32_t number, Meeting& meeting, Status over, std::chrono::seconds close_after = kCloseAfterFailure);
-  static Status complete() {
-    return {Code::kInvalidUsage, "this unique id's communicator is complete: make a new id for another one"};
-  }
+  static Status complete() { return {Code::kInvalidUsage, "this unique id's communicator is complete: make a new id for another one"}; }
 
   ControlLoop& loop_;
   std::map<uint32_t, Meeting> meetings_;
   std::multimap<ControlLoop::Clock::time_point, uint32_t> over_;  // to be forgotten, and when
-  bool closing_ = false;  // a timer will look whether this is needed any more
+  bool closing_ = false;                                          // a timer will look whether this is needed any more
   Reception reception_;
 };
 
@@ -88,13 +86,13 @@ void Listener::seat(Reception::Guest guest) {
   if (meeting->seated) return refuse(*guest.connection, complete());
   Seat& seat = meeting->seats[hello.rank];
   if (seat.connection) {
-    return refuse_all(
-        {Code::kInvalidUsage, "two processes joined as rank " + std::to_string(hello.rank) + ", " + seat.name + " and " + who +
-                             ": give each its own rank, and make a new id for every communicator"});
+    return refuse_all({Code::kInvalidUsage, "two processes joined as rank " + std::to_string(hello.rank) + ", " + seat.name + " and " +
+                                                who + ": give each its own rank, and make a new id for every communicator"});
   }
   seat = {guest.connection, *arrival, who};
   guest.connection->hand_over(
-      kMaxLineBytes, [this, meeting, number = hello.meeting, rank = hello.rank](Frame& frame) { return hear(number, *meeting, rank, frame); },
+      kMaxLineBytes,
+      [this, meeting, number = hello.meeting, rank = hello.rank](Frame& frame) { return hear(number, *meeting, rank, frame); },
       [this, meeting, number = hello.meeting, who](const Status&) {
         fail(number, *meeting, {Code::kRemote, who + " ended before all ranks had come"});
       });

@@ -312,8 +312,8 @@ Status TreeNode::describe_timeout() const {
   const std::string missing = missing_children();
   const std::string what = !missing.empty() ? "for the data of " + missing + " and of the ranks behind"
                                             : "for the table from " + (place_ ? place_->parent_name : "a rank");
-  return {Code::kTimeout, own_name() + " had its place among " + std::to_string(joining_.nranks) + " ranks, but waited in vain " +
-                              what + ": are those processes stopped, or is their network blocked? (initTimeout, TUTTI_INIT_TIMEOUT)"};
+  return {Code::kTimeout, own_name() + " had its place among " + std::to_string(joining_.nranks) + " ranks, but waited in vain " + what +
+                              ": are those processes stopped, or is their network blocked? (initTimeout, TUTTI_INIT_TIMEOUT)"};
 }
 
 // --- running ---

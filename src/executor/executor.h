@@ -147,7 +147,7 @@ class Executor {
   bool stream_ = false;
   std::byte* bases_[4] = {};  // by Buffer
   std::vector<Cursor> cursors_;
-  size_t unfinished_ = 0;                 // channels
+  size_t unfinished_ = 0;  // channels
   int unreached_ = kNoPeer;
   int mismatched_ = -1;                   // the channel whose message belonged to another call; -1: none
   int failed_ = -1;                       // the channel whose queue failed

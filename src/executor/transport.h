@@ -57,6 +57,7 @@ enum class PeerState : uint8_t {
   kLeft,     // said goodbye: it will send nothing more
   kAborted,  // said that it failed
   kDied,     // its process is gone without a word
+  kLost,     // its host does not answer any more
   kAbsent,   // it was gone before there was a connection: whether it left or died, others may know
 };
 

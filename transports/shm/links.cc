@@ -392,8 +392,7 @@ Status Links::meet(int peer, double timeout_s) {
   return add(link);
 }
 
-Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s,
-                               const std::function<bool()>& interrupted) {
+Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s, const std::function<bool()>& interrupted) {
   Packet request;
   request.kind = Kind::kFifo;
   request.protocol = key.protocol;

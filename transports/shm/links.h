@@ -74,7 +74,7 @@ class Links {
   struct Link {
     Fd fd;
     ControlLoop::Watch watch = 0;
-    int rank = -1;     // -1 until it has proved who it is
+    int rank = -1;  // -1 until it has proved who it is
     std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
     bool open = true;  // guarded by mutex_
   };
@@ -111,7 +111,7 @@ class Links {
   std::vector<LinkName> names_;
   Fd listener_;
   ControlLoop::Watch watch_ = 0;
-  uint64_t resting_ = 0;  // the timer that ends a pause of accepting; the control thread's
+  uint64_t resting_ = 0;                                             // the timer that ends a pause of accepting; the control thread's
   std::optional<std::chrono::steady_clock::time_point> complained_;  // as that
 
   std::mutex mutex_;  // of all below

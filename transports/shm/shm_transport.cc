@@ -162,8 +162,8 @@ Result<std::byte*> ShmTransport::memory_at_peer(const FifoKey& key, double timeo
   const FifoKey mine{.peer = rank_, .channel = key.channel, .protocol = key.protocol};
   if (peer.inbox) return peer.inbox->prepare(mine);
   if (peer_state(key.peer) == PeerState::kAlive) {
-    const Result<Fd> inbox = links_->request_fifo(members_[static_cast<size_t>(key.peer)], context_, mine, timeout_s,
-                                                    [this] { return interrupted(); });
+    const Result<Fd> inbox =
+        links_->request_fifo(members_[static_cast<size_t>(key.peer)], context_, mine, timeout_s, [this] { return interrupted(); });
     if (inbox.ok()) return map(inbox.value().get(), fifo_offset(shapes_, key.peer, mine), key.protocol);
     if (inbox.status().code() != Code::kRemote) return inbox.status();
   }

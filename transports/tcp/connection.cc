@@ -172,6 +172,7 @@ void Connection::watch_host(double bound_s) {
 bool Connection::end_if_host_is_lost() {
   std::lock_guard lock(mutex_);
   if (ended() || !host_watch_.lost(fd_.get(), HostWatch::Clock::now())) return false;
+  host_lost_.store(true, std::memory_order_relaxed);
   end("its host does not answer any more (TUTTI_HEARTBEAT)");
   return true;
 }
@@ -208,6 +209,8 @@ Connection::Received Connection::receive(Locking locking) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS)) break;
     if (got <= 0) {  // reset, timed out, or closed: what it means, the goodbye before it says
+      const bool unanswered = got < 0 && (errno == ETIMEDOUT || errno == EHOSTUNREACH || errno == ENETUNREACH);
+      host_lost_.store(unanswered, std::memory_order_relaxed);
       ended_.store(true, std::memory_order_release);
       received.news = true;
       break;

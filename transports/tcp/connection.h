@@ -60,6 +60,9 @@ class Connection {
   // True: the peer's host has not answered for the bound, and the connection has ended just now.
   bool end_if_host_is_lost();
 
+  // It ended because the peer's host does not answer.
+  bool host_lost() const { return host_lost_.load(std::memory_order_relaxed); }
+
   // For the end: reads and forgets; true once all that was sent has reached the peer's kernel, or never will.
   bool wind_up();
 
@@ -101,6 +104,7 @@ class Connection {
   bool shut_ = false;
   ControlLoop::Watch watch_ = 0;
   HostWatch host_watch_;
+  std::atomic<bool> host_lost_{false};  // relaxed: before ended_, which is released
 
   alignas(64) std::byte staging_[kStagingBytes];
   size_t staged_begin_ = 0;

@@ -424,7 +424,7 @@ void TcpTransport::lay_out_dead(Peer& peer, const Connection& connection) {
     std::lock_guard lock(mutex_);
     others = peer.connections;
   }
-  PeerState how = PeerState::kDied;
+  PeerState how = connection.host_lost() ? PeerState::kLost : PeerState::kDied;
   for (Connection* other : others) {
     if (other == &connection) continue;
     for (int drains = 0; drains < kMostDrains && other->receive(Connection::Locking::kWait).moved; ++drains) {

@@ -159,7 +159,8 @@ class Run {
     const double patience = now_s() + 60;
     const bool by_itself = s_.kind == Kind::kNeverCalls || s_.kind == Kind::kOtherCall || s_.kind == Kind::kAbort;
     if (by_itself) {
-      wait_until(patience, [&] { return report(s_.victim).acted_at.load(std::memory_order_acquire) != 0 || phase(s_.victim) == Phase::kOver; });
+      wait_until(patience,
+                 [&] { return report(s_.victim).acted_at.load(std::memory_order_acquire) != 0 || phase(s_.victim) == Phase::kOver; });
       ended_.injured_at = report(s_.victim).acted_at;
       // Who comes late shall not have helped.
       if (s_.kind == Kind::kAbort) wait_until(patience, [&] { return phase(s_.victim) == Phase::kOver; });
@@ -202,9 +203,10 @@ class Run {
     for (int rank = 0; rank < s_.ranks; ++rank) {
       const Report& r = report(rank);
       char line[256];
-      std::snprintf(line, sizeof line, "  rank %d (pid %d): phase %d, result %d after %.3f s, call %d%s, async %d, then %d, freed in %.3f s: ", rank,
-                    pid(rank), static_cast<int>(phase(rank)), r.result, r.failed_at - ended_.injured_at, r.failed_call, r.in_init ? " (init)" : "",
-                    r.async, r.repeated, r.released_s);
+      std::snprintf(line, sizeof line,
+                    "  rank %d (pid %d): phase %d, result %d after %.3f s, call %d%s, async %d, then %d, freed in %.3f s: ", rank,
+                    pid(rank), static_cast<int>(phase(rank)), r.result, r.failed_at - ended_.injured_at, r.failed_call,
+                    r.in_init ? " (init)" : "", r.async, r.repeated, r.released_s);
       text += line + std::string(r.sentence) + "\n";
     }
     char log[4000];
@@ -240,7 +242,8 @@ std::vector<Table> plan(const Options& options) {
       if (cable && (wire == Wire::kShm || options.lab.empty())) continue;
       Table& table = tables.emplace_back(Table{kind, wire, {}});
       for (uint64_t i = 0; i < options.repeat; ++i) {
-        if (options.only < 0 || static_cast<uint64_t>(options.only) == i) table.scenarios.push_back(make_scenario(options.seed, i, kind, wire));
+        if (options.only < 0 || static_cast<uint64_t>(options.only) == i)
+          table.scenarios.push_back(make_scenario(options.seed, i, kind, wire));
       }
     }
   }
@@ -276,8 +279,8 @@ bool print(const Table& table, const Outcome* outcomes) {
   }
   std::sort(times.begin(), times.end());
   if (times.empty()) times.push_back(0);
-  std::printf("%-12s %-8s %5zu %5zu %6zu %9.1f %9.1f %9.1f %9.1f\n", text_of(table.kind), text_of(table.wire), table.scenarios.size() - skipped,
-              hung, wrong, at(times, 0.5), at(times, 0.9), times.back(), released);
+  std::printf("%-12s %-8s %5zu %5zu %6zu %9.1f %9.1f %9.1f %9.1f\n", text_of(table.kind), text_of(table.wire),
+              table.scenarios.size() - skipped, hung, wrong, at(times, 0.5), at(times, 0.9), times.back(), released);
   return wrong == 0;
 }
 
@@ -304,7 +307,8 @@ int run(const Options& options) {
     int status = 0;
     right = waitpid(worker, &status, 0) == worker && status == 0 && right;
   }
-  std::printf("# milliseconds from the failure to the last survivor's error (not of those during init), and the slowest destroy or abort\n");
+  std::printf(
+      "# milliseconds from the failure to the last survivor's error (not of those during init), and the slowest destroy or abort\n");
   std::printf("# %-10s %-8s %5s %5s %6s %9s %9s %9s %9s\n", "failure", "over", "runs", "hangs", "wrong", "median", "p90", "worst", "freed");
   size_t first = 0;
   for (const Table& table : tables) {
@@ -319,14 +323,22 @@ int parse_and_run(int argc, char** argv) {
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string name = argv[i], value = argv[i + 1];
-    if (name == "--repeat") options.repeat = std::strtoull(value.c_str(), nullptr, 10);
-    else if (name == "--seed") options.seed = std::strtoull(value.c_str(), nullptr, 10);
-    else if (name == "--only") options.only = std::strtoll(value.c_str(), nullptr, 10);
-    else if (name == "--jobs") options.jobs = std::max(1, std::atoi(value.c_str()));
-    else if (name == "--kinds") options.kinds = value;
-    else if (name == "--wires") options.wires = value;
-    else if (name == "--lab") options.lab = value;
-    else return std::fprintf(stderr, "failure_runs: unknown option %s\n", name.c_str()), 2;
+    if (name == "--repeat")
+      options.repeat = std::strtoull(value.c_str(), nullptr, 10);
+    else if (name == "--seed")
+      options.seed = std::strtoull(value.c_str(), nullptr, 10);
+    else if (name == "--only")
+      options.only = std::strtoll(value.c_str(), nullptr, 10);
+    else if (name == "--jobs")
+      options.jobs = std::max(1, std::atoi(value.c_str()));
+    else if (name == "--kinds")
+      options.kinds = value;
+    else if (name == "--wires")
+      options.wires = value;
+    else if (name == "--lab")
+      options.lab = value;
+    else
+      return std::fprintf(stderr, "failure_runs: unknown option %s\n", name.c_str()), 2;
   }
   return run(options);
 }

@@ -13,8 +13,8 @@ namespace tutti::failures {
 
 struct Ended {
   double injured_at = 0;
-  std::vector<pid_t> pids;     // by rank
-  std::vector<int> statuses;   // of waitpid(), by rank; -1: had to be killed
+  std::vector<pid_t> pids;    // by rank
+  std::vector<int> statuses;  // of waitpid(), by rank; -1: had to be killed
   std::string host;
 };
 

@@ -15,7 +15,19 @@ constexpr uint64_t kMostBytes = uint64_t{4} << 20;
 constexpr int kMostCalls = 1'000'000;
 constexpr auto kIdle = std::chrono::milliseconds(30);
 
-enum class What : uint8_t { kAllReduce, kAllGather, kAllToAll, kBarrier, kReduceScatter, kBroadcast, kReduce, kGather, kScatter, kRing, kGroup };
+enum class What : uint8_t {
+  kAllReduce,
+  kAllGather,
+  kAllToAll,
+  kBarrier,
+  kReduceScatter,
+  kBroadcast,
+  kReduce,
+  kGather,
+  kScatter,
+  kRing,
+  kGroup
+};
 constexpr uint64_t kThatBlockAll = 4;  // the first of them end nowhere before all have begun
 constexpr uint64_t kCollectives = 9;
 constexpr uint64_t kAll = 11;

@@ -75,7 +75,7 @@ Scenario make_scenario(uint64_t seed, uint64_t number, Kind kind, Wire wire) {
 
 double detection_bound_s(const Scenario& s) {
   double bound = kSlack_s;
-  if (s.moment == Moment::kInit) bound += kInitTimeout_s + 3;  // the grace of those who are told by the rendezvous
+  if (s.moment == Moment::kInit) bound += kInitTimeout_s + 3;                           // the grace of those who are told by the rendezvous
   if (s.kind == Kind::kStop || s.kind == Kind::kNeverCalls) bound += kTimeout_s + 2.5;  // the answers, another's finding
   if (s.kind == Kind::kCable) bound += 2 * kHeartbeat_s;
   return bound;
@@ -88,7 +88,7 @@ std::vector<Setting> settings_of(const Scenario& s, int rank) {
   if (s.kind == Kind::kCable) settings.push_back({"TUTTI_HEARTBEAT", std::to_string(kHeartbeat_s)});
   if (s.wire == Wire::kTcp) settings.push_back({"TUTTI_TRANSPORTS", "tcp"});
   if (s.wire == Wire::kMixed && s.kind != Kind::kCable) settings.push_back({"TUTTI_NODE_ID", "node" + std::to_string(rank % 2)});
-  // Bytes cross often, and a job that fails has little to free.
+  // With two, operations on a stream overlap.
   settings.push_back({"TUTTI_LANES", std::to_string(1 + s.seed % 2)});
   return settings;
 }

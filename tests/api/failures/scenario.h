@@ -30,13 +30,13 @@ struct Scenario {
   Wire wire = Wire::kShm;
   Moment moment = Moment::kInside;
   int ranks = 2;
-  int hosts = 1;          // of the lab, with a cable each; 1: no lab
-  int victim = 0;         // a cable: the rank whose host's
-  int late = 1;           // this rank comes late, so that the others wait; not the victim; -1: nobody
-  int call = 0;           // the number of the call at which it happens
-  uint64_t delay_us = 0;  // from there
-  bool streams = false;   // calls are made on a host stream
-  bool resumed = false;   // what was stopped goes on once the others have reported
+  int hosts = 1;               // of the lab, with a cable each; 1: no lab
+  int victim = 0;              // a cable: the rank whose host's
+  int late = 1;                // this rank comes late, so that the others wait; not the victim; -1: nobody
+  int call = 0;                // the number of the call at which it happens
+  uint64_t delay_us = 0;       // from there
+  bool streams = false;        // calls are made on a host stream
+  bool resumed = false;        // what was stopped goes on once the others have reported
   bool ends_by_abort = false;  // survivors abort rather than destroy
 
   int host_of(int rank) const { return rank * hosts / ranks; }
@@ -58,8 +58,8 @@ struct Setting {
 std::vector<Setting> settings_of(const Scenario& scenario, int rank);
 
 // The bounds, in seconds; generous, since the machine may be busy.
-inline constexpr double kTimeout_s = 0.7;       // of operations, where the failure is silence
-inline constexpr double kLongTimeout_s = 60;    // elsewhere: it must not be what ends the call
+inline constexpr double kTimeout_s = 0.7;     // of operations, where the failure is silence
+inline constexpr double kLongTimeout_s = 60;  // elsewhere: it must not be what ends the call
 inline constexpr double kInitTimeout_s = 3;
 inline constexpr double kHeartbeat_s = 2;
 inline constexpr double kSlack_s = 15;

@@ -27,9 +27,9 @@ using Clock = std::chrono::steady_clock;
 constexpr unsigned char kOwn[] = {127, 66, 6};  // addresses of this attacker's own, on loopback
 constexpr auto kLookEvery = std::chrono::milliseconds(100);
 constexpr auto kMeasureEvery = std::chrono::milliseconds(500);
-constexpr size_t kMostHeld = 200;         // slow talkers, and connections that are left open for a while
-constexpr int kMostIdleAtOnce = 200;      // then the other attacks have their turn
-constexpr size_t kScannedPorts = 2000;    // in a second
+constexpr size_t kMostHeld = 200;       // slow talkers, and connections that are left open for a while
+constexpr int kMostIdleAtOnce = 200;    // then the other attacks have their turn
+constexpr size_t kScannedPorts = 2000;  // in a second
 // A victim may hold so much more than at first: 1,024 strangers at each control listener; of memory their buffers.
 constexpr size_t kMostDescriptors = 1200, kMostMemory_kib = 96 * 1024;
 
@@ -47,7 +47,8 @@ class Attacker {
 
   int run() {
     raise_limit();
-    const auto begun = Clock::now(), end = begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
+    const auto begun = Clock::now(),
+               end = begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
     auto next_look = begun, next_measure = begun;
     for (uint64_t made = 0; Clock::now() < end;) {
       const auto now = Clock::now();
@@ -239,8 +240,8 @@ class Attacker {
 
   int report() const {
     bool bounded = true;
-    std::printf("attack: %zu connections (%zu left idle, %zu replays of %zu recordings, %zu ports scanned)\n", made_, idle_.size(), replays_,
-                recorder_.count(), scans_);
+    std::printf("attack: %zu connections (%zu left idle, %zu replays of %zu recordings, %zu ports scanned)\n", made_, idle_.size(),
+                replays_, recorder_.count(), scans_);
     for (const auto& [pid, each] : held_) {
       const size_t descriptors = each.most.descriptors - each.first.descriptors, memory = each.most.memory_kib - each.first.memory_kib;
       const bool well = descriptors <= kMostDescriptors * each.most.listeners && memory <= kMostMemory_kib;

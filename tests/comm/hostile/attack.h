@@ -13,10 +13,12 @@ struct AttackOptions {
   uint64_t seed = 1;
 };
 
-// Attacks, and watches what the victims hold meanwhile; prints what it did. 0: their descriptors and memory stayed bounded; 1: they did not.
+// Attacks, and watches what the victims hold meanwhile; prints what it did. 0: their descriptors and memory stayed bounded; 1: they did
+// not.
 int attack(const AttackOptions& options);
 
-// A rank of a job that goes on being one under attack: all-reduces are checked, communicators split off, and new ones made. 0: all went well.
+// A rank of a job that goes on being one under attack: all-reduces are checked, communicators split off, and new ones made. 0: all went
+// well.
 int join_again_and_again(double seconds);
 
 }  // namespace tutti::hostile

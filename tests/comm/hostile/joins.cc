@@ -56,12 +56,14 @@ int join_again_and_again(double seconds) {
   int rounds = 0;
   for (float go_on = 1; go_on != 0; ++rounds) {
     if (!all_reduce_is_right(comm)) return 1;
-    if (!make_and_use("split", worst_split_s, [&](tuttiComm_t* made) { return tuttiCommSplit(comm, rank % 2, rank, made, nullptr); })) return 1;
+    if (!make_and_use("split", worst_split_s, [&](tuttiComm_t* made) { return tuttiCommSplit(comm, rank % 2, rank, made, nullptr); }))
+      return 1;
     if (!make_and_use("another init", worst_init_s, [](tuttiComm_t* made) { return tuttiCommInitFromEnv(made, nullptr); })) return 1;
     go_on = seconds_since(begun) < seconds ? 1 : 0;
     if (tuttiBcast(&go_on, 1, tuttiFloat32, 0, comm, nullptr) != tuttiSuccess) return complain("broadcast", comm), 1;
   }
-  if (rank == 0) std::printf("joins: %d splits, the worst %.3f s; %d inits, the worst %.3f s\n", rounds, worst_split_s, rounds, worst_init_s);
+  if (rank == 0)
+    std::printf("joins: %d splits, the worst %.3f s; %d inits, the worst %.3f s\n", rounds, worst_split_s, rounds, worst_init_s);
   return tuttiCommDestroy(comm) == tuttiSuccess ? 0 : 1;
 }
 

@@ -11,9 +11,9 @@
 namespace tutti::hostile {
 namespace {
 
-constexpr size_t kMostBytes = 1024;     // of a connection: any handshake is shorter
-constexpr size_t kEnoughBytes = 64;     // to be worth a replay
-constexpr size_t kMostConnections = 32; // of a port
+constexpr size_t kMostBytes = 1024;      // of a connection: any handshake is shorter
+constexpr size_t kEnoughBytes = 64;      // to be worth a replay
+constexpr size_t kMostConnections = 32;  // of a port
 constexpr size_t kMostRunning = 4096;
 
 }  // namespace
@@ -51,8 +51,10 @@ void Recorder::take(const unsigned char* packet, size_t bytes, const std::set<ui
   std::vector<std::string>& all = said_[to];
   // One that goes on replaces its own beginning.
   const auto beginning = std::find_if(all.begin(), all.end(), [&](const std::string& each) { return said.starts_with(each); });
-  if (beginning != all.end()) *beginning = said;
-  else if (all.size() < kMostConnections) all.push_back(said);
+  if (beginning != all.end())
+    *beginning = said;
+  else if (all.size() < kMostConnections)
+    all.push_back(said);
 }
 
 const std::vector<std::string>& Recorder::said_to(uint16_t port) const {

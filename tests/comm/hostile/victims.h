@@ -11,9 +11,9 @@
 namespace tutti::hostile {
 
 struct Listeners {
-  std::set<uint16_t> ports;      // TCP
-  std::set<std::string> names;   // abstract Unix sockets of Tutti's, without the leading 0
-  std::set<uint64_t> inodes;     // of all these
+  std::set<uint16_t> ports;     // TCP
+  std::set<std::string> names;  // abstract Unix sockets of Tutti's, without the leading 0
+  std::set<uint64_t> inodes;    // of all these
 };
 Listeners find_listeners();
 

@@ -71,7 +71,7 @@ TEST_F(Cable, PulledIsNoticedByWhoSendsAndByWhoWaits) {
       rank.await_ready(out);
       out.post(1, 64);
     }
-    rank.await_state(1 - number, PeerState::kDied);
+    rank.await_state(1 - number, PeerState::kLost);
     rank.barrier();
   }));
 }

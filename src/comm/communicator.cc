@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "comm/transports.h"
 #include "device/devices.h"
+#include "topology/graph_json.h"
 
 namespace tutti {
 namespace {
@@ -17,18 +18,22 @@ constexpr int kAbortWaitMs = 10'000;
 
 }  // namespace
 
-Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id, const Joining& joining, const Config& config) {
+Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id, const Joining& joining, const Config& config,
+                                                         std::optional<Graph> declared) {
   std::unique_ptr<Communicator> comm(new Communicator(joining.rank, joining.nranks, config));
+  comm->declared_ = std::move(declared);
   if (Status status = comm->open(id, joining); !status.ok()) return status;
   return comm;
 }
 
 Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   if (Status status = look_up(); !status.ok()) return status;
+  if (Status status = declare_topology(); !status.ok()) return status;
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key, budget_);
   if (!transport.ok()) return transport.status();
   transport_ = std::move(*transport);
   Member self = make_member(rank_, config_, transport_->address());
+  self.agreed.push_back("topo_file=" + (declared_ ? "graph " + std::to_string(graph_hash(*declared_)) : std::string("none")));
   self.vendor = device_->vendor();
   Joining with_settings = joining;
   with_settings.heartbeat_s = config_.heartbeat_s;
@@ -51,6 +56,7 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
   const auto rank = static_cast<int>(std::find(members.begin(), members.end(), parent.rank_) - members.begin());
   std::unique_ptr<Communicator> comm(new Communicator(rank, nranks, config));
   if (Status status = comm->look_up(); !status.ok()) return status;
+  comm->declared_ = parent.topology_of(members);
   Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config), comm->budget_);
   if (!transport.ok()) return transport.status();
   comm->transport_ = std::move(*transport);
@@ -74,6 +80,25 @@ Status Communicator::look_up() {
   return Planner::check(config_.algorithm);
 }
 
+Status Communicator::declare_topology() {
+  if (config_.topo_file.empty() || declared_) return {};
+  Result<Graph> graph = read_graph_file(config_.topo_file);
+  if (!graph.ok()) return {graph.status().code(), "TUTTI_TOPO_FILE: " + graph.status().message()};
+  const auto ranks = std::count_if(graph->endpoints.begin(), graph->endpoints.end(), [](const Endpoint& e) { return e.rank >= 0; });
+  if (ranks != nranks_) {
+    return {Code::kInvalidArgument, "TUTTI_TOPO_FILE: topology file " + config_.topo_file + " has endpoints for " + std::to_string(ranks) +
+                                        " ranks, but the communicator has " + std::to_string(nranks_) +
+                                        ": give the file of this job, or unset it"};
+  }
+  declared_ = std::move(*graph);
+  return {};
+}
+
+std::optional<Graph> Communicator::topology_of(const std::vector<int>& members) const {
+  if (!declared_) return std::nullopt;
+  return graph_of_ranks(*declared_, members);
+}
+
 void Communicator::watch_health() {
   std::vector<std::string> who;
   for (const Member& member : membership_.members) who.push_back(describe(member));
@@ -87,7 +112,9 @@ Status Communicator::set_up() {
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm,
                                 .carried = (transport_->abilities() & kAbilityMapped) == 0};
-  Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_topology(nranks_), rank_, limits);
+  Result<std::unique_ptr<const Topology>> topology = Topology::create(declared_ ? *declared_ : single_host_graph(nranks_));
+  if (!topology.ok()) return topology.status();
+  Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);
   const auto lanes = static_cast<int>(config_.lanes);

@@ -322,6 +322,12 @@ Result<Graph> graph_from_json(std::string_view text, const std::string& file) {
   }
 }
 
+uint64_t graph_hash(const Graph& graph) {
+  uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a
+  for (const char c : graph_to_json(graph)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  return hash;
+}
+
 Result<Graph> read_graph_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text;

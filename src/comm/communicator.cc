@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "comm/transports.h"
 #include "device/devices.h"
+#include "topology/cluster.h"
 #include "topology/graph_json.h"
 
 namespace tutti {
@@ -15,6 +16,14 @@ namespace {
 
 constexpr double kDefaultSpinUs = 50;
 constexpr int kAbortWaitMs = 10'000;
+
+std::vector<RankPlace> places(const std::vector<Member>& members) {
+  std::vector<RankPlace> all;
+  for (const Member& member : members) {
+    all.push_back({.node = member.node, .device = member.device, .vendor = member.vendor, .network_GBps = member.network_GBps});
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -103,6 +112,7 @@ void Communicator::watch_health() {
   std::vector<std::string> who;
   for (const Member& member : membership_.members) who.push_back(describe(member));
   health_ = std::make_shared<Health>(*membership_.tree, context_, rank_, std::move(who), in_tree_);
+  transport_->interrupt_by([this] { return aborted() || health_->failed() || poison_code() != Code::kOk; });
   membership_.tree->attach(context_, health_);
 }
 
@@ -111,8 +121,10 @@ Status Communicator::set_up() {
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm,
-                                .carried = (transport_->abilities() & kAbilityMapped) == 0};
-  Result<std::unique_ptr<const Topology>> topology = Topology::create(declared_ ? *declared_ : single_host_graph(nranks_));
+                                .carried = (transport_->abilities() & kAbilityMapped) == 0,
+                                .slot_bytes = transport_->shapes().staged.capacity,
+                                .slots = static_cast<uint32_t>(config_.slots)};
+  Result<std::unique_ptr<const Topology>> topology = Topology::create(declared_ ? *declared_ : cluster_graph(places(membership_.members)));
   if (!topology.ok()) return topology.status();
   Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);
   if (!planner.ok()) return planner.status();
@@ -128,7 +140,7 @@ Status Communicator::set_up() {
 }
 
 MemoryUse Communicator::memory() const {
-  MemoryUse use = {.connections = budget_->used(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
+  MemoryUse use = {.connections = budget_->connections(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
   for (const auto& lane : lanes_) use.scratch += lane->scratch_bytes();
   return use;
 }
@@ -295,6 +307,12 @@ Status Communicator::finalize() {
   health_->leave();
   transport_->farewell(PeerState::kLeft);
   return {};
+}
+
+void Communicator::fail(const Status& status) {
+  health_->report(
+      {.kind = Failure::Kind::kFailed, .culprit = rank_, .sentence = describe_peer(rank_) + " failed: " + status.message()});
+  static_cast<void>(poison(status));
 }
 
 bool Communicator::abort() {

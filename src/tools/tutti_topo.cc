@@ -9,6 +9,7 @@
 
 #include "base/config.h"
 #include "plan/bound.h"
+#include "tools/probe.h"
 #include "topology/describe_graph.h"
 #include "topology/graph_json.h"
 #include "topology/machine.h"
@@ -182,6 +183,12 @@ int main(int argc, char** argv) {
   Showing showing;
   add_show_options(app, showing);
   add_show_options(*app.add_subcommand("show", "the machine: cores, caches, memory, network, GPUs; or a graph (the default)"), showing);
+  CLI::App* const probing =
+      app.add_subcommand("probe", "measures latency and rate between the ranks of the job that a launcher started it in");
+  tutti::probe::Options probe_options;
+  probing->add_option("-n,--ranks", probe_options.ranks, "start so many ranks here, under tutti-run")->check(CLI::Range(2, 4096));
+  probing->add_flag("--json", probe_options.json, "print the topology graph as JSON");
+  probing->add_option("-o,--output", probe_options.file, "write the graph there, for TUTTI_TOPO_FILE and --file");
   const CLI::App* const environment = app.add_subcommand("env", "every TUTTI_ variable with its default, value and meaning");
   CLI::App* const systems = app.add_subcommand("systems", "the named systems");
   bool markdown = false;
@@ -198,6 +205,7 @@ int main(int argc, char** argv) {
   try {
     if (environment->parsed()) return show_environment();
     if (systems->parsed()) return markdown ? list_systems_as_markdown() : list_systems();
+    if (probing->parsed()) return tutti::probe::probe(probe_options);
     return show(showing);
   } catch (const std::exception& error) {  // the standard library's: out of memory, mostly
     return fail(error.what());

@@ -59,9 +59,6 @@ struct Graph {
   bool operator==(const Graph&) const = default;
 };
 
-// `nranks` host ranks of one node, every one a link away from the node's memory. Rates are nominal until they are measured.
-Graph single_host_graph(int nranks);
-
 // The same machine for a communicator of some of its ranks: the rank ranks[i] becomes i, other endpoints have none. Axes remain only where
 // all ranks do, in their order.
 Graph graph_of_ranks(Graph graph, const std::vector<int>& ranks);

@@ -269,7 +269,9 @@ class TwiceKeys {
 };
 
 Status refused(const std::string& file, size_t line, const std::string& sentence) {
-  return {Code::kInvalidArgument, "topology file " + file + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + sentence};
+  std::string place = "topology file " + file;
+  if (line > 0) place.append(1, ':').append(std::to_string(line));
+  return {Code::kInvalidArgument, place + ": " + sentence};
 }
 
 }  // namespace

@@ -111,14 +111,12 @@ std::vector<bool> Network::reach(uint32_t start, std::span<const uint32_t> (Netw
   return seen;
 }
 
-std::vector<uint32_t> Network::route(int from_rank, int to_rank) const {
-  const uint32_t source = vertex_of_rank(from_rank), target = vertex_of_rank(to_rank);
+std::vector<uint32_t> Network::best_ways(uint32_t source, uint32_t target) const {
   // Endpoints that would have to pass on what they cannot, latency, edges.
   using Cost = std::tuple<int, double, int>;
   constexpr Cost kUnreached{std::numeric_limits<int>::max(), 0, 0};
-  constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
   std::vector<Cost> cost(out_begin_.size() - 1, kUnreached);
-  std::vector<uint32_t> arrives_by(out_begin_.size() - 1, kNone);
+  std::vector<uint32_t> arrives_by(out_begin_.size() - 1, kNoVertex);
   using Entry = std::pair<Cost, uint32_t>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> frontier;
   cost[source] = {0, 0, 0};
@@ -140,11 +138,31 @@ std::vector<uint32_t> Network::route(int from_rank, int to_rank) const {
       }
     }
   }
+  return arrives_by;
+}
+
+std::vector<uint32_t> Network::way_back(const std::vector<uint32_t>& arrives_by, uint32_t source, uint32_t target) const {
   std::vector<uint32_t> edges;
-  if (cost[target] == kUnreached) return edges;
-  for (uint32_t vertex = target; vertex != source; vertex = edges_[edges.back()].from) edges.push_back(arrives_by[vertex]);
+  for (uint32_t vertex = target; vertex != source; vertex = edges_[edges.back()].from) {
+    if (arrives_by[vertex] == kNoVertex) return {};
+    edges.push_back(arrives_by[vertex]);
+  }
   std::reverse(edges.begin(), edges.end());
   return edges;
+}
+
+std::vector<uint32_t> Network::route(int from_rank, int to_rank) const {
+  const uint32_t source = vertex_of_rank(from_rank), target = vertex_of_rank(to_rank);
+  return way_back(best_ways(source, target), source, target);
+}
+
+std::vector<std::vector<uint32_t>> Network::routes_from(int from_rank, std::span<const int> to_ranks) const {
+  const uint32_t source = vertex_of_rank(from_rank);
+  const std::vector<uint32_t> arrives_by = best_ways(source, kNoVertex);
+  std::vector<std::vector<uint32_t>> routes;
+  routes.reserve(to_ranks.size());
+  for (const int to : to_ranks) routes.push_back(way_back(arrives_by, source, vertex_of_rank(to)));
+  return routes;
 }
 
 }  // namespace tutti

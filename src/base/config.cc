@@ -75,6 +75,8 @@ const Row kRows[] = {
      [](Config&, std::string_view n, std::string_view v) { return refuse(n, v, "it in the environment, not in the file"); }},
     {{"TUTTI_ALGORITHM", "", "force one algorithm by name (the same on all ranks)"},
      [](Config& c, std::string_view, std::string_view v) { return c.algorithm = v, Status(); }},
+    {{"TUTTI_TOPO_FILE", "", "a topology file (as tutti-topo --json prints) to plan by (the same on all ranks); default: what is detected"},
+     [](Config& c, std::string_view, std::string_view v) { return c.topo_file = v, Status(); }},
     {{"TUTTI_TRANSPORTS", "shm,tcp", "transports that may be used, in order, separated by commas"},
      [](Config& c, std::string_view, std::string_view v) { return c.transports = v, Status(); }},
     {{"TUTTI_NODE_ID", "", "ranks with equal ids share memory; default: boot id and network namespace"},

@@ -9,6 +9,7 @@
 #include "comm/transports.h"
 #include "device/devices.h"
 #include "topology/cluster.h"
+#include "topology/graph_json.h"
 
 namespace tutti {
 namespace {
@@ -26,18 +27,22 @@ std::vector<RankPlace> places(const std::vector<Member>& members) {
 
 }  // namespace
 
-Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id, const Joining& joining, const Config& config) {
+Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id, const Joining& joining, const Config& config,
+                                                         std::optional<Graph> declared) {
   std::unique_ptr<Communicator> comm(new Communicator(joining.rank, joining.nranks, config));
+  comm->declared_ = std::move(declared);
   if (Status status = comm->open(id, joining); !status.ok()) return status;
   return comm;
 }
 
 Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   if (Status status = look_up(); !status.ok()) return status;
+  if (Status status = declare_topology(); !status.ok()) return status;
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key, budget_);
   if (!transport.ok()) return transport.status();
   transport_ = std::move(*transport);
   Member self = make_member(rank_, config_, transport_->address());
+  self.agreed.push_back("topo_file=" + (declared_ ? "graph " + std::to_string(graph_hash(*declared_)) : std::string("none")));
   self.vendor = device_->vendor();
   Joining with_settings = joining;
   with_settings.heartbeat_s = config_.heartbeat_s;
@@ -60,6 +65,7 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
   const auto rank = static_cast<int>(std::find(members.begin(), members.end(), parent.rank_) - members.begin());
   std::unique_ptr<Communicator> comm(new Communicator(rank, nranks, config));
   if (Status status = comm->look_up(); !status.ok()) return status;
+  comm->declared_ = parent.topology_of(members);
   Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config), comm->budget_);
   if (!transport.ok()) return transport.status();
   comm->transport_ = std::move(*transport);
@@ -83,6 +89,25 @@ Status Communicator::look_up() {
   return Planner::check(config_.algorithm);
 }
 
+Status Communicator::declare_topology() {
+  if (config_.topo_file.empty() || declared_) return {};
+  Result<Graph> graph = read_graph_file(config_.topo_file);
+  if (!graph.ok()) return {graph.status().code(), "TUTTI_TOPO_FILE: " + graph.status().message()};
+  const auto ranks = std::count_if(graph->endpoints.begin(), graph->endpoints.end(), [](const Endpoint& e) { return e.rank >= 0; });
+  if (ranks != nranks_) {
+    return {Code::kInvalidArgument, "TUTTI_TOPO_FILE: topology file " + config_.topo_file + " has endpoints for " + std::to_string(ranks) +
+                                        " ranks, but the communicator has " + std::to_string(nranks_) +
+                                        ": give the file of this job, or unset it"};
+  }
+  declared_ = std::move(*graph);
+  return {};
+}
+
+std::optional<Graph> Communicator::topology_of(const std::vector<int>& members) const {
+  if (!declared_) return std::nullopt;
+  return graph_of_ranks(*declared_, members);
+}
+
 void Communicator::watch_health() {
   std::vector<std::string> who;
   for (const Member& member : membership_.members) who.push_back(describe(member));
@@ -99,7 +124,7 @@ Status Communicator::set_up() {
                                 .carried = (transport_->abilities() & kAbilityMapped) == 0,
                                 .slot_bytes = transport_->shapes().staged.capacity,
                                 .slots = static_cast<uint32_t>(config_.slots)};
-  Result<std::unique_ptr<const Topology>> topology = Topology::create(cluster_graph(places(membership_.members)));
+  Result<std::unique_ptr<const Topology>> topology = Topology::create(declared_ ? *declared_ : cluster_graph(places(membership_.members)));
   if (!topology.ok()) return topology.status();
   Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);
   if (!planner.ok()) return planner.status();

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -53,8 +54,10 @@ struct MemoryUse {
 
 class Communicator {
  public:
-  // Joins the others. Blocks within the init timeout. Errors: those of bootstrap() and of the transport.
-  static Result<std::unique_ptr<Communicator>> join(const RendezvousId& id, const Joining& joining, const Config& config);
+  // Joins the others. Blocks within the init timeout. `declared`: the machine, else it is what config.topo_file holds, if that is set.
+  // Errors: those of bootstrap() and of the transport; kInvalidArgument: the topology file is wrong, or of another number of ranks.
+  static Result<std::unique_ptr<Communicator>> join(const RendezvousId& id, const Joining& joining, const Config& config,
+                                                    std::optional<Graph> declared = std::nullopt);
   // The communicator of `members`, ranks of `parent` in their new order, this one among them, over the parent's connections. All of them
   // call it with the same `context`, a number never used before; when all have, each calls meet(), and then may use its own. Precondition:
   // parent.derives(). Errors: those of the transport and the planner.
@@ -68,6 +71,8 @@ class Communicator {
   int rank() const { return rank_; }
   int nranks() const { return nranks_; }
   const Config& config() const { return config_; }
+  // The declared machine as a communicator of some of this one's ranks sees it; nullopt where none was declared.
+  std::optional<Graph> topology_of(const std::vector<int>& members) const;
   const Member& member(int rank) const { return membership_.members[static_cast<size_t>(rank)]; }
   MemoryUse memory() const;
   const WaitPolicy& wait_policy() const { return wait_policy_; }
@@ -134,6 +139,7 @@ class Communicator {
       : rank_(rank), nranks_(nranks), config_(config), budget_(std::make_shared<MemoryBudget>(config.memory_bytes)) {}
   Status open(const RendezvousId& id, const Joining& joining);
   Status look_up();
+  Status declare_topology();
   void watch_health();
   Status set_up();
   Code poison_code() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
@@ -153,6 +159,7 @@ class Communicator {
   Config config_;
   std::shared_ptr<MemoryBudget> budget_;  // shared_ptr: with the memory of FIFOs, which peers in this process may still hold
   Device* device_ = nullptr;              // that holds this rank's buffers
+  std::optional<Graph> declared_;         // the machine, where it is not detected
   Membership membership_;
   uint32_t context_ = 0;            // of the control tree: 0, or the number under which this was split off
   std::vector<int> in_tree_;        // by rank, the tree's

@@ -11,7 +11,7 @@
 namespace tutti {
 namespace {
 
-constexpr int kMostVerticesForFlows = 2048 + 1024;
+constexpr int kMostVerticesForFlows = 3072;
 constexpr int kMostRanksForAllFlows = 64;
 constexpr size_t kMostKinds = 64;
 constexpr int kMostRanksForAllSets = 12;

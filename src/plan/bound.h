@@ -29,10 +29,12 @@ struct TransferBound {
   std::string search;      // "exact", or how far it went; all are bounds that hold
 };
 
-// The search: all_gather, reduce_scatter, gather, scatter, broadcast and reduce by maximum flows up to 2,048 vertices and 64 ranks, above
-// that one flow for each kind of rank that its place in the network tells apart (kinds_of_ranks), at most 64; all_reduce and alltoall by
-// every set of ranks up to 12 ranks, above that by flows (all_reduce) and structured cuts (cuts.h); above 2,048 vertices by structured cuts
-// only.
+// The search, `search` says which:
+//   up to 64 ranks   all_gather, reduce_scatter, broadcast, reduce: a maximum flow for each rank, so exact; gather and scatter: always exact
+//   up to 12 ranks   all_reduce and alltoall: every set of ranks (and every partition into groups), so exact
+//   beyond           a flow for each kind of rank that its place in the network tells apart (kinds_of_ranks), at most 64; all_reduce's
+//                    partitions and alltoall: structured cuts and partitions (cuts.h)
+//   beyond 3,072 vertices   structured cuts and partitions only
 TransferBound transfer_bound(const Topology& topology, Collective collective, int root = 0);
 
 // What one more message of the same rank costs (shared/facts/systems.md); the simulator's default.

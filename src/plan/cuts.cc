@@ -166,8 +166,9 @@ Cut improved(const Topology& topology, const Cut& cut) {
 // Each group alone, and the first 1, 2, 4 ... and half of them together.
 void cuts_of_groups(const Topology& topology, const std::vector<int>& group_of_rank, int groups, std::vector<Cut>& cuts) {
   if (groups < 2) return;
-  std::vector<int> firsts{groups / 2};
+  std::vector<int> firsts;
   for (int first = 1; first < groups; first *= 2) firsts.push_back(first);
+  firsts.push_back(groups / 2);
   std::vector<uint8_t> member(group_of_rank.size());
   for (const int first : firsts) {
     for (size_t r = 0; r < member.size(); ++r) member[r] = group_of_rank[r] < first;

@@ -59,4 +59,8 @@ struct Graph {
   bool operator==(const Graph&) const = default;
 };
 
+// The same machine for a communicator of some of its ranks: the rank ranks[i] becomes i, other endpoints have none. Axes remain only where
+// all ranks do, in their order.
+Graph graph_of_ranks(Graph graph, const std::vector<int>& ranks);
+
 }  // namespace tutti

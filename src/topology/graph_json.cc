@@ -269,7 +269,9 @@ class TwiceKeys {
 };
 
 Status refused(const std::string& file, size_t line, const std::string& sentence) {
-  return {Code::kInvalidArgument, "topology file " + file + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + sentence};
+  std::string place = "topology file " + file;
+  if (line > 0) place.append(1, ':').append(std::to_string(line));
+  return {Code::kInvalidArgument, place + ": " + sentence};
 }
 
 }  // namespace
@@ -320,6 +322,12 @@ Result<Graph> graph_from_json(std::string_view text, const std::string& file) {
   } catch (const Wrong& wrong) {
     return refused(file, wrong.key.empty() ? 0 : line_of_element(text, wrong.key, wrong.index), wrong.sentence);
   }
+}
+
+uint64_t graph_hash(const Graph& graph) {
+  uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a
+  for (const char c : graph_to_json(graph)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  return hash;
 }
 
 Result<Graph> read_graph_file(const std::string& path) {

@@ -9,6 +9,7 @@
 // Threading: any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -29,5 +30,8 @@ Result<Graph> graph_from_json(std::string_view text, const std::string& file);
 // A topology file: the JSON above, or what hwloc exports as XML (then machine_graph() of that machine).
 // Errors: kSystem (the file cannot be read, with the reason), kInvalidArgument.
 Result<Graph> read_graph_file(const std::string& path);
+
+// Equal for equal graphs; of what graph_to_json writes.
+uint64_t graph_hash(const Graph& graph);
 
 }  // namespace tutti

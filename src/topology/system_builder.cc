@@ -140,7 +140,7 @@ void SystemBuilder::lay_torus(const Unit& unit) {
     std::string at;
     int host = 0;
     for (size_t axis = 0; axis < axes.size(); ++axis) {
-      at += (axis == 0 ? "" : ",") + std::to_string(place[axis]);
+      at.append(axis == 0 ? "" : ",").append(std::to_string(place[axis]));
       host = host * blocks(axes[axis].size, row.node[axis]) + place[axis] / row.node[axis];
     }
     endpoint(unit, unit.id + "/" + at, numbered(unit.id, row.node_name, host));

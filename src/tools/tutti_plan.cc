@@ -8,6 +8,7 @@
 #include <string>
 
 #include "algorithms/algorithm.h"
+#include "plan/msccl.h"
 #include "plan/serialise.h"
 #include "plan/simulator.h"
 #include "plan/verifier.h"
@@ -84,7 +85,9 @@ Result<std::string> read_file(const std::string& path) {
 Result<Plan> read_plan(const std::string& path) {
   Result<std::string> text = read_file(path);
   if (!text.ok()) return text.status();
-  Result<Plan> plan = plan_from_json(*text);
+  // JSON never begins like XML does.
+  const size_t first = text->find_first_not_of(" \t\r\n");
+  Result<Plan> plan = first != std::string::npos && (*text)[first] == '<' ? plan_from_msccl(*text) : plan_from_json(*text);
   if (!plan.ok()) return Status(plan.status().code(), path + ": " + plan.status().message());
   return plan;
 }
@@ -179,7 +182,12 @@ int rank_plans(const Arguments& arguments) {
   report.bound = lower_bound(**topology, *collective, static_cast<double>(arguments.bytes), arguments.root);
   report.ranking = std::move(*ranking);
   const PlanChoice& best = report.ranking.candidates[0].choice;
-  if (arguments.dump == "json") return print(plan_to_json(generate_plan(*find_algorithm(best.algorithm), request, best, **topology)));
+  if (!arguments.dump.empty()) {
+    const Plan plan = generate_plan(*find_algorithm(best.algorithm), request, best, **topology);
+    if (arguments.dump == "json") return print(plan_to_json(plan));
+    Result<std::string> xml = plan_to_msccl(plan);
+    return xml.ok() ? print(*xml) : fail(xml.status().message());
+  }
   if (arguments.json) return print(report_as_json(report));
   std::string out = report_as_text(report);
   if (arguments.explain) {
@@ -223,7 +231,7 @@ int main(int argc, char** argv) {
   app.add_option("--root", arguments.root, "the root, where the collective has one");
   app.add_flag("--explain", arguments.explain, "why the best is the best");
   CLI::Option* const json = app.add_flag("--json", arguments.json, "the ranking as JSON");
-  app.add_option("--dump", arguments.dump, "print the best plan")->check(CLI::IsMember({"json"}))->excludes(json);
+  app.add_option("--dump", arguments.dump, "print the best plan: json or msccl")->check(CLI::IsMember({"json", "msccl"}))->excludes(json);
   const CLI::App* const list = app.add_subcommand("list", "the algorithms");
   CLI::App* const verifying = app.add_subcommand("verify", "proves that a plan file is right");
   verifying->add_option("plan", arguments.file, "a plan file")->required();

@@ -1,0 +1,79 @@
+#include "tools/plan_report.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <vector>
+
+namespace tutti {
+namespace {
+
+std::string slice_text(uint32_t bytes) {
+  return bytes == 0 ? "whole" : std::to_string(bytes);
+}
+
+}  // namespace
+
+std::string report_as_text(const PlanReport& report) {
+  char line[256];
+  std::snprintf(line, sizeof line, "%s of %llu bytes on %s, %d ranks\nbound %.6g us: ", collective_name(report.collective),
+                static_cast<unsigned long long>(report.bytes), report.system.c_str(), report.ranks, report.bound.time_us);
+  std::string out = line + report.bound.cut + "\n\n";
+  std::snprintf(line, sizeof line, "%-20s %8s %8s %14s %9s\n", "algorithm", "channels", "slices", "predicted us", "% bound");
+  out += line;
+  for (const Candidate& candidate : report.ranking.candidates) {
+    std::snprintf(line, sizeof line, "%-20s %8d %8s %14.3f %9.1f\n", candidate.choice.algorithm.c_str(), candidate.choice.channels,
+                  slice_text(candidate.choice.slice_bytes).c_str(), candidate.predicted_us, report.percent(candidate));
+    out += line;
+  }
+  for (const Skipped& skipped : report.ranking.skipped) {
+    std::snprintf(line, sizeof line, "%-20s %8d not simulated: %llu messages\n", skipped.choice.algorithm.c_str(), skipped.choice.channels,
+                  static_cast<unsigned long long>(skipped.messages));
+    out += line;
+  }
+  return out;
+}
+
+std::string report_as_json(const PlanReport& report) {
+  using Json = nlohmann::ordered_json;  // keys in the contract's order: people read this too
+  Json candidates = Json::array(), skipped = Json::array();
+  for (const Candidate& candidate : report.ranking.candidates) {
+    candidates.push_back({{"algorithm", candidate.choice.algorithm},
+                          {"channels", candidate.choice.channels},
+                          {"predicted_us", candidate.predicted_us},
+                          {"percent_of_bound", report.percent(candidate)},
+                          {"slice_bytes", candidate.choice.slice_bytes}});
+  }
+  for (const Skipped& each : report.ranking.skipped) {
+    skipped.push_back({{"algorithm", each.choice.algorithm}, {"channels", each.choice.channels}, {"messages", each.messages}});
+  }
+  const Json json = {{"collective", collective_name(report.collective)},
+                     {"system", report.system},
+                     {"ranks", report.ranks},
+                     {"bytes", report.bytes},
+                     {"bound_us", report.bound.time_us},
+                     {"binding_cut", report.bound.cut},
+                     {"candidates", candidates},
+                     {"not_simulated", skipped}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string describe_load(const Simulated& simulated, const Topology& topology, size_t most) {
+  std::vector<uint32_t> edges(simulated.edge_bytes.size());
+  std::iota(edges.begin(), edges.end(), 0u);
+  std::stable_sort(edges.begin(), edges.end(), [&](uint32_t a, uint32_t b) {
+    return simulated.utilisation(topology.network(), a) > simulated.utilisation(topology.network(), b);
+  });
+  std::string out;
+  for (size_t i = 0; i < std::min(most, edges.size()); ++i) {
+    const Link& link = topology.graph().links[edges[i]];
+    char line[256];
+    std::snprintf(line, sizeof line, "  %5.1f %% of %s -> %s (%g GB/s)\n", 100 * simulated.utilisation(topology.network(), edges[i]),
+                  link.from.c_str(), link.to.c_str(), link.GBps * link.count);
+    out += line;
+  }
+  return out;
+}
+
+}  // namespace tutti

@@ -1,0 +1,29 @@
+// What tutti-plan prints of a ranking: the table for people, and the JSON of design.md, section 6.
+// Threading: pure functions.
+#pragma once
+
+#include <string>
+
+#include "plan/bound.h"
+#include "planner/predict.h"
+
+namespace tutti {
+
+struct PlanReport {
+  Collective collective = Collective::kAllReduce;
+  std::string system;
+  int ranks = 0;
+  uint64_t bytes = 0;
+  Bound bound;
+  Ranking ranking;
+
+  double percent(const Candidate& candidate) const { return candidate.predicted_us > 0 ? 100 * bound.time_us / candidate.predicted_us : 0; }
+};
+
+std::string report_as_text(const PlanReport& report);
+std::string report_as_json(const PlanReport& report);
+
+// How a simulated plan loads the links: the fullest first, at most `most` lines.
+std::string describe_load(const Simulated& simulated, const Topology& topology, size_t most);
+
+}  // namespace tutti

@@ -1,0 +1,89 @@
+// tutti-plan from outside: the JSON contract, plan files there and back, exit status.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "subprocess.h"
+
+namespace tutti {
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(TuttiPlan, RanksCandidatesAsTheContractSays) {
+  const Outcome outcome = run({TUTTI_PLAN, "all_reduce", "--system", "mi300x", "--bytes", "64M", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const nlohmann::json json = nlohmann::json::parse(outcome.out, nullptr, false);
+  ASSERT_TRUE(json.is_object()) << outcome.out;
+  EXPECT_EQ(json["collective"], "all_reduce");
+  EXPECT_EQ(json["system"], "mi300x");
+  EXPECT_EQ(json["ranks"], 8);
+  EXPECT_EQ(json["bytes"], 64 << 20);
+  EXPECT_FALSE(json["binding_cut"].get<std::string>().empty());
+  const double bound = json["bound_us"];
+  double before = 0;
+  ASSERT_GT(json["candidates"].size(), 5U);
+  for (const auto& candidate : json["candidates"]) {
+    const double predicted = candidate["predicted_us"];
+    EXPECT_GE(predicted, before) << "best first";
+    EXPECT_NEAR(candidate["percent_of_bound"].get<double>(), 100 * bound / predicted, 1e-6);
+    EXPECT_LE(candidate["percent_of_bound"], 100.0 + 1e-9) << candidate["algorithm"];
+    EXPECT_GE(candidate["channels"], 1);
+    before = predicted;
+  }
+  EXPECT_EQ(json["candidates"][0]["algorithm"], "two_shot") << "a full mesh";
+}
+
+TEST(TuttiPlan, PlanFilesThereAndBack) {
+  char name[] = "/tmp/tutti-plan-XXXXXX";
+  const int fd = mkstemp(name);
+  ASSERT_GE(fd, 0);
+  for (const char* const form : {"json", "msccl"}) {
+    const Outcome dumped = run({TUTTI_PLAN, "all_reduce", "--system", "mi300x", "--bytes", "1M", "--algorithm", "ring", "--dump", form});
+    ASSERT_EQ(dumped.status, 0) << dumped.err;
+    std::ofstream(name) << dumped.out;
+    const Outcome verified = run({TUTTI_PLAN, "verify", name});
+    EXPECT_EQ(verified.status, 0) << verified.err;
+    EXPECT_TRUE(contains(verified.out, "all_reduce by 'ring' on 8 ranks")) << verified.out;
+    const Outcome simulated = run({TUTTI_PLAN, "simulate", name, "--system", "mi300x", "--bytes", "1M"});
+    EXPECT_EQ(simulated.status, 0) << simulated.err;
+    EXPECT_TRUE(contains(simulated.out, "of the bound")) << simulated.out;
+    EXPECT_EQ(run({TUTTI_PLAN, "simulate", name, "--system", "dgx-h100:2", "--bytes", "1M"}).status, 1) << "16 ranks";
+  }
+  std::ofstream(name) << "{}";
+  const Outcome wrong = run({TUTTI_PLAN, "verify", name});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_TRUE(contains(wrong.err, name)) << wrong.err;
+  std::remove(name);
+}
+
+TEST(TuttiPlan, BadUsageIsTwo) {
+  const std::vector<std::vector<std::string>> wrong = {{TUTTI_PLAN},
+                                                       {TUTTI_PLAN, "all_reduce"},
+                                                       {TUTTI_PLAN, "all_sum", "--bytes", "8"},
+                                                       {TUTTI_PLAN, "all_reduce", "--bytes", "8", "--system", "nothing-like-it"},
+                                                       {TUTTI_PLAN, "all_reduce", "--bytes", "8", "--algorithm", "none"},
+                                                       {TUTTI_PLAN, "all_reduce", "--bytes", "8", "--dump", "yaml"},
+                                                       {TUTTI_PLAN, "all_reduce", "--bytes", "8", "--system", "mi300x", "--ranks", "9"},
+                                                       {TUTTI_PLAN, "broadcast", "--bytes", "8", "--system", "mi300x", "--root", "8"}};
+  for (const std::vector<std::string>& command : wrong) {
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.status, 2) << ::testing::PrintToString(command);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err, "");
+  }
+}
+
+TEST(TuttiPlan, ListsAlgorithms) {
+  const Outcome outcome = run({TUTTI_PLAN, "list"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(contains(outcome.out, "ring: around rings")) << outcome.out;
+}
+
+}  // namespace
+}  // namespace tutti

@@ -129,14 +129,17 @@ class Bucket {
   }
 
   // Whose block is piece i of a place: this rank's place along the axes of earlier phases, and along those of later ones i's digits, which
-  // count places in the order in which the phase before gathers them; backwards where it reduces for the next.
+  // count places in the order in which the phase before gathers them, or the next one sends them on.
   int block(int half, int i, int place) const {
     int block = axes_.with_place(rank_, axis(), place);
     for (int phase = phase_ + 1; phase < dimensions_; ++phase) {
-      const int d = axis_of(phase), size = axes_.size(d), digit = gathers_ ? i % size : size - 1 - i % size;
-      const int own = axes_.place(rank_, d);
-      const int there = axes_.ring(d) ? (own + (half == 0 ? size - digit : digit)) % size : nth_nearest(own, size, digit);
-      block = axes_.with_place(block, d, there);
+      const int d = axis_of(phase), size = axes_.size(d), digit = i % size;
+      if (axes_.ring(d)) {
+        const int steps = gathers_ ? digit : digit + 1;
+        block = axes_.moved(block, d, half == 0 ? -steps : steps);
+      } else {
+        block = axes_.with_place(block, d, nth_nearest(axes_.place(rank_, d), size, gathers_ ? digit : size - 1 - digit));
+      }
       i /= size;
     }
     return block;

@@ -89,11 +89,11 @@ const Row kRows[] = {
      [](Config& c, std::string_view n, std::string_view v) { return set_number(n, v, -1, c.spin_us); }},
     {{"TUTTI_YIELD", "5000", "microseconds to yield before sleeping"},
      [](Config& c, std::string_view n, std::string_view v) { return set_number(n, v, 0, c.yield_us); }},
-    {{"TUTTI_SLOT_BYTES", "64K", "payload of one FIFO slot (the same on all ranks)"},
+    {{"TUTTI_SLOT_BYTES", "64K", "payload of one FIFO slot, over tcp alone four times as much (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 4096, 16 << 20, c.slot_bytes); }},
     {{"TUTTI_SLOTS", "4", "slots of a FIFO (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 2, 64, c.slots); }},
-    {{"TUTTI_MEMORY", "256M", "bytes that the connections of one communicator may take on a rank (the same on all ranks)"},
+    {{"TUTTI_MEMORY", "256M", "bytes that connections and scratch of one communicator may take on a rank (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 1 << 20, uint64_t{1} << 40, c.memory_bytes); }},
     {{"TUTTI_LANES", "1", "operations of one communicator that may be in flight at once, on streams: 1, 2 or 4 (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) {

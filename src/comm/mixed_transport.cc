@@ -41,7 +41,9 @@ MixedTransport::MixedTransport(int rank, int nranks, Part part, const FifoShapes
 void MixedTransport::take_up(const std::vector<size_t>& used) {
   name_.clear();
   abilities_ = ~0u;
+  shapes_.staged.capacity = parts_[used.front()].transport->shapes().staged.capacity;
   for (const size_t i : used) {
+    shapes_.staged.capacity = std::min(shapes_.staged.capacity, parts_[i].transport->shapes().staged.capacity);
     if (!name_.empty()) name_ += '+';
     name_ += parts_[i].transport->name();
     abilities_ &= parts_[i].transport->abilities();
@@ -105,6 +107,12 @@ Status MixedTransport::introduce(std::vector<std::vector<std::byte>> addresses) 
     if ((transport.abilities() & kAbilityMapped) == 0) carried_.push_back(&transport);
   }
   return {};
+}
+
+void MixedTransport::interrupt_by(std::function<bool()> interrupted) {
+  for (Part& part : parts_) {
+    if (part.transport) part.transport->interrupt_by(interrupted);
+  }
 }
 
 bool MixedTransport::progress() {

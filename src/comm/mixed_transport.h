@@ -19,7 +19,7 @@ class MixedTransport final : public Transport {
     bool leaves_node = false;
   };
 
-  // `parts`: at least one, all with FIFOs of the capacities of `shapes`. `node`: this rank's node identity; the peers are told a keyed hash
+  // `parts`: at least one; their staged slots may differ in capacity, and shapes() has the least of those in use. `node`: this rank's node identity; the peers are told a keyed hash
   // of it.
   MixedTransport(int rank, std::vector<Part> parts, const FifoShapes& shapes, const std::string& node, const Key& key);
 
@@ -38,6 +38,7 @@ class MixedTransport final : public Transport {
                                             std::shared_ptr<MemoryBudget> budget) override;
   Result<FifoSender*> sender(const FifoKey& key, double timeout_s) override { return route(key.peer).sender(key, timeout_s); }
   Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) override { return route(key.peer).receiver(key, timeout_s); }
+  void interrupt_by(std::function<bool()> interrupted) override;
   bool progress() override;
   void settle() override;
   PeerState peer_state(int peer) const override { return route(peer).peer_state(peer); }

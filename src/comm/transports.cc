@@ -14,8 +14,11 @@ namespace {
 constexpr uint32_t kInlineSlots = 8;
 constexpr uint32_t kInlineBytes = 4096;
 constexpr uint32_t kFlagBytes = 8;
-// A network has more bytes under way than a cache: 512 KiB a FIFO by default, which is 40 us of 100 Gbit/s, or 4 ms of 1 Gbit/s.
-constexpr uint32_t kTcpSlotFactor = 2;
+// A network has more bytes under way than a cache, and a channel of a ring has one message under way: eight of 64 KiB are 4 ms of 1 Gbit/s,
+// less than a loaded machine leaves a rank without a core. Messages four times as large took an all-reduce of 64 MiB among four hosts with
+// a dozen programs to a core from 70 % to 94 % of the wire, and one over loopback from 31 to 28 ms. Sixteen times as large were slower
+// again.
+constexpr uint32_t kTcpSlotFactor = 4, kTcpLeastSlotFactor = 2;
 
 constexpr uint32_t kLeastSlotBytes = 4096;
 
@@ -31,9 +34,10 @@ struct Setup {
 
 struct TransportEntry {
   const char* name;
-  bool leaves_node;      // reaches ranks of other nodes too
-  size_t fifo_sides;     // that it keeps memory for: of a FIFO that is carried, both ends' ranks do
-  uint32_t slot_factor;  // its slots, in those of `shapes`
+  bool leaves_node;            // reaches ranks of other nodes too
+  size_t fifo_sides;           // that it keeps memory for: of a FIFO that is carried, both ends' ranks do
+  uint32_t least_slot_factor;  // its slots' capacity, in that of `shapes`
+  uint32_t slot_factor;        // and where there is memory for it
   Result<std::unique_ptr<Transport>> (*make)(Setup setup);
 };
 
@@ -45,14 +49,15 @@ Result<std::unique_ptr<Transport>> make_tcp(Setup setup) {
   const Config& config = setup.config;
   const TcpOptions options = {.interfaces = config.socket_ifname,
                               .sockets = static_cast<int>(config.tcp_sockets),
-                              .buffer_bytes = static_cast<size_t>(config.tcp_buffer_bytes)};
+                              .buffer_bytes = static_cast<size_t>(config.tcp_buffer_bytes),
+                              .heartbeat_s = config.heartbeat_s};
   return make_tcp_transport(setup.rank, setup.nranks, setup.shapes, options, setup.key, std::move(setup.budget));
 }
 
 // To add a transport: its folder, and a line here.
 constexpr TransportEntry kTransports[] = {
-    {"shm", false, 1, 1, make_shm},
-    {"tcp", true, 2, kTcpSlotFactor, make_tcp},
+    {"shm", false, 1, 1, 1, make_shm},
+    {"tcp", true, 2, kTcpLeastSlotFactor, kTcpSlotFactor, make_tcp},
 };
 
 const TransportEntry* find_entry(std::string_view name) {
@@ -76,6 +81,21 @@ bool names(std::string_view list, const TransportEntry& entry) {
   return !for_each_name(list, [&](std::string_view name) { return name != entry.name; });
 }
 
+// FIFOs with every peer: an inline and a staged one for collectives, and a staged one for sends and receives.
+size_t mesh_bytes(const TransportEntry& entry, int nranks, const FifoShapes& shapes, uint32_t slot_factor) {
+  FifoShape staged = shapes.staged;
+  staged.capacity *= slot_factor;
+  return static_cast<size_t>(nranks - 1) * entry.fifo_sides * (shapes.inlined.bytes() + 2 * staged.bytes());
+}
+
+FifoShapes shapes_of(const TransportEntry& entry, int nranks, const FifoShapes& shapes, const Config& config) {
+  uint32_t factor = entry.slot_factor;
+  while (factor > entry.least_slot_factor && mesh_bytes(entry, nranks, shapes, factor) > config.memory_bytes) factor /= 2;
+  FifoShapes own = shapes;
+  own.staged.capacity *= factor;
+  return own;
+}
+
 }  // namespace
 
 FifoShapes fifo_shapes(int nranks, const Config& config) {
@@ -85,16 +105,12 @@ FifoShapes fifo_shapes(int nranks, const Config& config) {
                  .capacity = static_cast<uint32_t>(config.slot_bytes),
                  .payload_offset = kLineBytes},
   };
-  // With every peer: an inline and a staged one for collectives, and a staged one for sends and receives.
-  const auto mesh_bytes = [&] {
-    size_t peer_bytes = 0;
-    for (const TransportEntry& entry : kTransports) {
-      const size_t bytes = entry.fifo_sides * (shapes.inlined.bytes() + 2 * entry.slot_factor * shapes.staged.bytes());
-      if (names(config.transports, entry)) peer_bytes = std::max(peer_bytes, bytes);
-    }
-    return static_cast<size_t>(nranks - 1) * peer_bytes;
+  const auto fits = [&] {
+    return std::none_of(std::begin(kTransports), std::end(kTransports), [&](const TransportEntry& entry) {
+      return names(config.transports, entry) && mesh_bytes(entry, nranks, shapes, entry.least_slot_factor) > config.memory_bytes;
+    });
   };
-  while (mesh_bytes() > config.memory_bytes && shapes.staged.capacity / 2 >= kLeastSlotBytes) shapes.staged.capacity /= 2;
+  while (!fits() && shapes.staged.capacity / 2 >= kLeastSlotBytes) shapes.staged.capacity /= 2;
   return shapes;
 }
 
@@ -114,10 +130,12 @@ Result<std::unique_ptr<Transport>> make_transport(int rank, int nranks, const Co
       failed = {Code::kInvalidArgument, "there is no transport '" + std::string(name) + "' (TUTTI_TRANSPORTS): there are shm and tcp"};
       return false;
     }
-    FifoShapes own = shapes;
-    own.staged.slots *= entry->slot_factor;
-    Result<std::unique_ptr<Transport>> made =
-        entry->make({.rank = rank, .nranks = nranks, .shapes = own, .config = config, .key = key, .budget = budget});
+    Result<std::unique_ptr<Transport>> made = entry->make({.rank = rank,
+                                                           .nranks = nranks,
+                                                           .shapes = shapes_of(*entry, nranks, shapes, config),
+                                                           .config = config,
+                                                           .key = key,
+                                                           .budget = budget});
     if (!made.ok()) failed = made.status();
     if (made.ok()) parts.push_back({std::move(*made), entry->leaves_node});
     return failed.ok();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace tutti {
@@ -84,8 +85,11 @@ std::span<const uint32_t> FairShare::settle() {
     const size_t first_edge = component_edges_.size(), first_flow = component_flows_.size();
     collect(edge);
     if (component_flows_.size() - first_flow == 1) {  // alone: the narrowest edge
-      double rate = capacity_[component_edges_[first_edge]];
-      for (size_t i = first_edge; i < component_edges_.size(); ++i) rate = std::min(rate, capacity_[component_edges_[i]]);
+      double rate = std::numeric_limits<double>::infinity();
+      for (size_t i = first_edge; i < component_edges_.size(); ++i) {
+        const uint32_t member = component_edges_[i];
+        rate = std::min(rate, capacity_[member] / static_cast<double>(running_[member].size()));  // which it may cross more than once
+      }
       set_rate(component_flows_[first_flow], rate);
       flow_seen_[component_flows_[first_flow]] = false;
       continue;

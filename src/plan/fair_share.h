@@ -14,7 +14,8 @@ class FairShare {
   // capacity[e] > 0 of every edge.
   explicit FairShare(std::vector<double> capacity);
 
-  // Gives a flow its way, not empty; numbers count from 0. The flow does not run yet.
+  // Gives a flow its way, not empty; an edge that stands there several times bears the flow as often. Numbers count from 0. The flow does
+  // not run yet.
   uint32_t add_flow(std::span<const uint32_t> edges);
 
   void start(uint32_t flow);  // of one that does not run

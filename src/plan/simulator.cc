@@ -27,16 +27,17 @@ struct StepBytes {
 // A plan laid over a network for a number of bytes: what all runs have in common.
 struct Laid {
   ResolvedPlan plan;
-  const Network* network = nullptr;
   SimulateOptions options;
   Slicing slicing;
   std::vector<StepBytes> bytes;             // of each step
-  std::vector<std::vector<uint32_t>> ways;  // of each FIFO
+  std::vector<double> rates;                // bytes per us, of each edge
+  std::vector<std::vector<uint32_t>> ways;  // of each FIFO: edges
   std::vector<double> latency;              // of each FIFO's way
   double smallest = 0;                      // bytes of a message, but 0
 };
 
-void find_ways(Laid& laid) {
+void find_ways(Laid& laid, const Network& network) {
+  for (const Edge& edge : network.edges()) laid.rates.push_back(edge.bytes_per_us);
   const auto& fifos = laid.plan.fifos;
   std::vector<std::vector<uint32_t>> leaving(laid.plan.nranks);  // FIFOs by their sender
   for (uint32_t fifo = 0; fifo < fifos.size(); ++fifo) leaving[fifos[fifo].from].push_back(fifo);
@@ -44,18 +45,18 @@ void find_ways(Laid& laid) {
   laid.latency.resize(fifos.size());
   for (uint32_t rank = 0; rank < laid.plan.nranks; ++rank) {
     const auto add = [&](uint32_t fifo, std::vector<uint32_t> way) {
-      for (const uint32_t edge : way) laid.latency[fifo] += laid.network->edges()[edge].latency_us;
+      for (const uint32_t edge : way) laid.latency[fifo] += network.edges()[edge].latency_us;
       laid.ways[fifo] = std::move(way);
     };
     // One search for all is dearer than one that stops at a near neighbour.
     constexpr size_t kFew = 8;
     if (leaving[rank].size() <= kFew) {
-      for (const uint32_t fifo : leaving[rank]) add(fifo, laid.network->route(static_cast<int>(rank), static_cast<int>(fifos[fifo].to)));
+      for (const uint32_t fifo : leaving[rank]) add(fifo, network.route(static_cast<int>(rank), static_cast<int>(fifos[fifo].to)));
       continue;
     }
     std::vector<int> targets;
     for (const uint32_t fifo : leaving[rank]) targets.push_back(static_cast<int>(fifos[fifo].to));
-    std::vector<std::vector<uint32_t>> ways = laid.network->routes_from(static_cast<int>(rank), targets);
+    std::vector<std::vector<uint32_t>> ways = network.routes_from(static_cast<int>(rank), targets);
     for (size_t i = 0; i < ways.size(); ++i) add(leaving[rank][i], std::move(ways[i]));
   }
 }
@@ -184,17 +185,10 @@ class Run {
   uint64_t events_ = 0;
 };
 
-std::vector<double> rates(const Network& network) {
-  std::vector<double> rates;
-  rates.reserve(network.edges().size());
-  for (const Edge& edge : network.edges()) rates.push_back(edge.bytes_per_us);
-  return rates;
-}
-
 Run::Run(const Laid& laid, uint64_t slices)
     : laid_(laid),
       slices_(slices),
-      share_(rates(*laid.network)),
+      share_(laid.rates),
       strands_(size_t{laid.plan.nranks} * laid.plan.nchannels),
       fifos_(laid.plan.fifos.size()),
       injector_free_(laid.plan.nranks, 0),
@@ -441,7 +435,7 @@ std::vector<ChainLink> Run::chain() const {
 
 // What the plan puts on each edge in all slices.
 std::vector<double> edge_bytes(const Laid& laid) {
-  std::vector<double> bytes(laid.network->edges().size(), 0);
+  std::vector<double> bytes(laid.rates.size(), 0);
   for (size_t step = 0; step < laid.plan.steps.size(); ++step) {
     const uint32_t fifo = laid.plan.steps[step].send_fifo;
     if (fifo == kNoIndex) continue;
@@ -480,6 +474,82 @@ Status run_slices(const Laid& laid, Simulated& result) {
   return {};
 }
 
+Result<Simulated> run_laid(Laid& laid, const Plan& plan, uint64_t bytes) {
+  cut_slices(laid, plan, bytes);
+  Simulated result;
+  result.slices = laid.slicing.slices;
+  result.edge_bytes.resize(laid.rates.size(), 0);
+  if (laid.slicing.slices == 0) return result;
+  if (Status bad = run_slices(laid, result); !bad.ok()) return bad;
+  result.edge_bytes = edge_bytes(laid);
+  return result;
+}
+
+// --- one rank for all
+
+// The program of rank 0 as that of all: what it sends to a rank is what it receives from the rank that is as far the other way. A FIFO's
+// `to` is the rank that this one sends to; both its strands are this rank's.
+Status link_to_itself(const Plan& plan, const Symmetry& symmetry, ResolvedPlan& resolved) {
+  const Program& program = plan.ranks[0];
+  resolved.plan = &plan;
+  resolved.nranks = 1;
+  resolved.nchannels = static_cast<uint32_t>(program.channels.size());
+  uint32_t steps = 0;
+  for (const auto& channel : program.channels) {
+    resolved.strand_begin.push_back(steps);
+    steps += static_cast<uint32_t>(channel.size());
+  }
+  resolved.strand_begin.push_back(steps);
+  resolved.steps.resize(steps);
+  FlatMap ids;
+  const auto fifo_to = [&](int channel, int to) {
+    const auto next = static_cast<uint32_t>(resolved.fifos.size());
+    const uint64_t key = static_cast<uint64_t>(channel) * static_cast<uint64_t>(symmetry.nranks()) + static_cast<uint64_t>(to);
+    const uint32_t id = ids.get_or_insert(key, next);
+    if (id == next) resolved.fifos.push_back({.channel = static_cast<uint32_t>(channel), .from = 0, .to = static_cast<uint32_t>(to)});
+    return id;
+  };
+  verifier::for_each_instruction(plan, [&](uint32_t, uint32_t channel, const Instruction& instruction, uint32_t step) {
+    const int fifo_channel = program.fifo(channel);
+    if (instruction.recv_peer != kNoPeer) {
+      const uint32_t id = fifo_to(fifo_channel, symmetry.inverse(instruction.recv_peer));
+      resolved.steps[step].recv_fifo = id;
+      resolved.fifos[id].consumer = channel;
+      ++resolved.fifos[id].recvs;
+    }
+    if (instruction.send_peer != kNoPeer) {
+      const uint32_t id = fifo_to(fifo_channel, instruction.send_peer);
+      resolved.steps[step].send_fifo = id;
+      resolved.fifos[id].producer = channel;
+      ++resolved.fifos[id].sends;
+    }
+  });
+  for (const verifier::ResolvedFifo& fifo : resolved.fifos) {
+    if (fifo.sends == fifo.recvs) continue;
+    return {Code::kInvalidArgument, "simulation: rank 0 sends " + to_string(fifo.sends) + " messages to rank " + to_string(fifo.to) +
+                                        ", but by symmetry would receive " + to_string(fifo.recvs)};
+  }
+  return {};
+}
+
+// Classes of edges in place of edges: one that has fewer edges than there are ranks is shared by several ranks' messages.
+void find_ways(Laid& laid, const Network& network, const Symmetry& symmetry) {
+  for (uint32_t each = 0; each < static_cast<uint32_t>(symmetry.classes()); ++each) {
+    laid.rates.push_back(network.edges()[symmetry.edge_of_class(each)].bytes_per_us * symmetry.edges_in_class(each) / symmetry.nranks());
+  }
+  std::vector<int> targets;
+  for (const verifier::ResolvedFifo& fifo : laid.plan.fifos) targets.push_back(static_cast<int>(fifo.to));
+  laid.ways = network.routes_from(0, targets);
+  for (std::vector<uint32_t>& way : laid.ways) {
+    double latency = 0;
+    for (uint32_t& edge : way) {
+      latency += network.edges()[edge].latency_us;
+      edge = symmetry.class_of(edge);
+    }
+    laid.latency.push_back(latency);
+  }
+}
+
 }  // namespace
 
 double Simulated::utilisation(const Network& network, uint32_t edge) const {
@@ -489,22 +559,39 @@ double Simulated::utilisation(const Network& network, uint32_t edge) const {
 Result<Simulated> simulate(const Plan& plan, const Network& network, uint64_t bytes, const SimulateOptions& options) {
   if (Status bad = verifier::check_programs(plan); !bad.ok()) return bad;
   Laid laid;
-  laid.network = &network;
   laid.options = options;
   if (static_cast<int>(plan.ranks.size()) != network.nranks()) {
     return Status(Code::kInvalidArgument, "simulation: the plan has " + to_string(plan.ranks.size()) + " ranks, but the network has " +
                                               to_string(network.nranks()));
   }
   if (Status bad = verifier::link_messages(plan, laid.plan); !bad.ok()) return bad;
-  find_ways(laid);
-  cut_slices(laid, plan, bytes);
-  Simulated result;
-  result.slices = laid.slicing.slices;
-  result.edge_bytes.resize(network.edges().size(), 0);
-  if (laid.slicing.slices == 0) return result;
-  if (Status bad = run_slices(laid, result); !bad.ok()) return bad;
-  result.edge_bytes = edge_bytes(laid);
-  return result;
+  find_ways(laid, network);
+  return run_laid(laid, plan, bytes);
+}
+
+bool shifts(const Program& first, const Program& other, const Symmetry& symmetry) {
+  const auto shifted = [&](int peer) { return peer == kNoPeer ? kNoPeer : symmetry.shifted(peer, other.rank); };
+  const auto alike = [&](const Instruction& a, const Instruction& b) {
+    const Region &of_a = verifier::extent(a), &of_b = verifier::extent(b);
+    // As long; which part it is, each rank has its own.
+    const bool same_length =
+        of_a.none() ? of_b.none() : uint64_t{of_a.end - of_a.begin} * of_b.den == uint64_t{of_b.end - of_b.begin} * of_a.den;
+    return same_length && shifted(a.recv_peer) == b.recv_peer && shifted(a.send_peer) == b.send_peer && a.reduce == b.reduce &&
+           a.after_channel == b.after_channel && a.after_index == b.after_index;
+  };
+  return first.fifo_of_channel == other.fifo_of_channel &&
+         std::equal(first.channels.begin(), first.channels.end(), other.channels.begin(), other.channels.end(),
+                    [&](const auto& a, const auto& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end(), alike); });
+}
+
+Result<Simulated> simulate_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, uint64_t bytes,
+                                     const SimulateOptions& options) {
+  const Plan plan{{program}};
+  Laid laid;
+  laid.options = options;
+  if (Status bad = link_to_itself(plan, symmetry, laid.plan); !bad.ok()) return bad;
+  find_ways(laid, network, symmetry);
+  return run_laid(laid, plan, bytes);
 }
 
 }  // namespace tutti

@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "plan/program.h"
 #include "topology/network.h"
+#include "topology/symmetry.h"
 
 namespace tutti {
 
@@ -68,5 +69,14 @@ struct Simulated {
 // Errors: kInvalidArgument (a plan that fails check_structure, with its message; another number of ranks than the network has; a deadlock:
 // the sentence names an instruction that waits, and for what).
 Result<Simulated> simulate(const Plan& plan, const Network& network, uint64_t bytes, const SimulateOptions& options = {});
+
+// Whether `other` is rank 0's program `first` as its rank would have it: the same instructions with all peers shifted.
+bool shifts(const Program& first, const Program& other, const Symmetry& symmetry);
+
+// The same for a plan whose programs are all rank 0's, shifted: only that one is followed, whatever the number of ranks. Of the result,
+// edge_bytes are those of the classes of edges, by rank 0. Errors: kInvalidArgument (rank 0 does not receive what it would have to be sent;
+// a deadlock).
+Result<Simulated> simulate_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, uint64_t bytes,
+                                     const SimulateOptions& options = {});
 
 }  // namespace tutti

@@ -23,7 +23,8 @@ class Ranks {
       config.transports = transports;
       config.socket_ifname = "lo";
       config.node_id = nodes[static_cast<size_t>(rank)];
-      Result<std::unique_ptr<Transport>> made = make_transport(rank, nranks, config, key, std::make_shared<MemoryBudget>(config.memory_bytes));
+      Result<std::unique_ptr<Transport>> made =
+          make_transport(rank, nranks, config, key, std::make_shared<MemoryBudget>(config.memory_bytes));
       status = made.status();
       if (!status.ok()) return;
       all.push_back(std::move(*made));
@@ -58,6 +59,20 @@ TEST(MixedTransport, WhatIsUsedFollowsFromTheNodesOfAllRanks) {
   expect_everywhere(Ranks({"a", "a", "b"}, "tcp,shm"), "tcp", kTcp);
   expect_everywhere(Ranks({"a", "a"}, "tcp"), "tcp", kTcp);
   expect_everywhere(Ranks({"a", "a"}, "shm"), "shm", kShm);
+}
+
+// A message must fit the slots of all that are in use.
+TEST(MixedTransport, SlotsAreLargerWhereAllGoesOverANetwork) {
+  const auto capacity = [](const std::vector<std::string>& nodes, const std::string& transports) {
+    const Ranks ranks(nodes, transports);
+    EXPECT_TRUE(ranks.status.ok()) << ranks.status.message();
+    return ranks.all[0]->shapes().staged.capacity;
+  };
+  const Config config;
+  EXPECT_EQ(capacity({"a", "a", "a"}, "shm,tcp"), config.slot_bytes);
+  EXPECT_EQ(capacity({"a", "a", "b"}, "shm,tcp"), config.slot_bytes);
+  EXPECT_EQ(capacity({"a", "b", "c"}, "shm,tcp"), 4 * config.slot_bytes);
+  EXPECT_EQ(capacity({"a", "a"}, "tcp"), 4 * config.slot_bytes);
 }
 
 TEST(MixedTransport, WithoutAWayBothRanksAreNamed) {

@@ -37,6 +37,20 @@ TEST(FifoShapesOf, ManyRanksKeepWithinTheBudget) {
   }
 }
 
+// Both ends' memory is counted where slots are carried; and what memory has no room for is not asked of it.
+TEST(FifoShapesOf, ANetworksSlotsAreAsLargeAsMemoryAllows) {
+  Config config;
+  config.transports = "tcp";
+  config.socket_ifname.assign("lo");
+  for (const auto& [nranks, factor] : {std::pair(2, 4U), std::pair(40, 4U), std::pair(100, 2U)}) {
+    const auto made = make_transport(0, nranks, config, Key{}, std::make_shared<MemoryBudget>(config.memory_bytes));
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    const FifoShapes& shapes = made.value()->shapes();
+    EXPECT_EQ(shapes.staged.capacity, factor * config.slot_bytes) << nranks;
+    EXPECT_LE(2 * mesh_bytes(nranks, shapes), config.memory_bytes) << nranks;
+  }
+}
+
 TEST(FifoShapesOf, NoneIsSmallerThanTheLeastSlot) {
   Config config;
   config.transports = "shm,tcp";

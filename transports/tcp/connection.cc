@@ -77,23 +77,8 @@ bool Connection::flush() {
 bool Connection::flush_locked() {
   bool moved = false;
   while (head_ != queue_.size()) {
-    iovec parts[kMostParts];
-    size_t count = 0, total = 0, skip = head_bytes_;
-    const auto add = [&](const void* data, size_t bytes) {
-      const size_t skipped = std::min(skip, bytes);
-      skip -= skipped;
-      if (skipped == bytes) return;
-      parts[count++] = {.iov_base = const_cast<char*>(static_cast<const char*>(data)) + skipped, .iov_len = bytes - skipped};
-      total += bytes - skipped;
-    };
-    for (size_t i = head_; i < queue_.size() && count + 2 <= kMostParts; ++i) {
-      add(&queue_[i].header, sizeof(FrameHeader));
-      add(queue_[i].payload, queue_[i].header.bytes);
-    }
-    msghdr message = {};
-    message.msg_iov = parts;
-    message.msg_iovlen = count;
-    const ssize_t sent = sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    size_t total = 0;
+    const ssize_t sent = send_some(total);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) break;
     if (sent < 0) {  // the peer has gone; what it had sent is still to be read, and tells how
@@ -108,6 +93,36 @@ bool Connection::flush_locked() {
     if (static_cast<size_t>(sent) < total) break;  // the kernel is full
   }
   return moved;
+}
+
+// `total`: what the kernel is asked to take.
+ssize_t Connection::send_some(size_t& total) {
+  const Frame& head = queue_[head_];
+  // The usual small message, alone: copying it costs less than what the kernel does for a list of parts.
+  if (head_ + 1 == queue_.size() && head_bytes_ == 0 && head.header.bytes <= kCopiedBytes) {
+    std::byte whole[sizeof(FrameHeader) + kCopiedBytes];
+    std::memcpy(whole, &head.header, sizeof(FrameHeader));
+    if (head.header.bytes != 0) std::memcpy(whole + sizeof(FrameHeader), head.payload, head.header.bytes);
+    total = sizeof(FrameHeader) + head.header.bytes;
+    return send(fd_.get(), whole, total, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  iovec parts[kMostParts];
+  size_t count = 0, skip = head_bytes_;
+  const auto add = [&](const void* data, size_t bytes) {
+    const size_t skipped = std::min(skip, bytes);
+    skip -= skipped;
+    if (skipped == bytes) return;
+    parts[count++] = {.iov_base = const_cast<char*>(static_cast<const char*>(data)) + skipped, .iov_len = bytes - skipped};
+    total += bytes - skipped;
+  };
+  for (size_t i = head_; i < queue_.size() && count + 2 <= kMostParts; ++i) {
+    add(&queue_[i].header, sizeof(FrameHeader));
+    add(queue_[i].payload, queue_[i].header.bytes);
+  }
+  msghdr message = {};
+  message.msg_iov = parts;
+  message.msg_iovlen = count;
+  return sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 // The kernel has taken `bytes` more of the queue.
@@ -147,6 +162,18 @@ void Connection::say_farewell(PeerState state) {
   enqueue({.kind = FrameKind::kGoodbye, .goodbye = state}, nullptr);
   flush_locked();
   settle_locked();
+}
+
+void Connection::watch_host(double bound_s) {
+  std::lock_guard lock(mutex_);
+  host_watch_.begin(fd_.get(), bound_s);
+}
+
+bool Connection::end_if_host_is_lost() {
+  std::lock_guard lock(mutex_);
+  if (ended() || !host_watch_.lost(fd_.get(), HostWatch::Clock::now())) return false;
+  end("its host does not answer any more (TUTTI_HEARTBEAT)");
+  return true;
 }
 
 bool Connection::wind_up() {
@@ -196,15 +223,18 @@ Connection::Received Connection::receive(Locking locking) {
 
 // The rest of the message straight into its slot, and what follows into the staging area, which is empty then.
 ssize_t Connection::read_some(size_t& asked) {
-  iovec parts[2];
-  size_t count = 0;
-  if (missing_ != 0) parts[count++] = {.iov_base = target_, .iov_len = missing_};
-  parts[count++] = {.iov_base = staging_ + staged_end_, .iov_len = sizeof staging_ - staged_end_};
-  asked = missing_ + sizeof staging_ - staged_end_;
-  msghdr message = {};
-  message.msg_iov = parts;
-  message.msg_iovlen = count;
-  const ssize_t got = recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+  const size_t room = sizeof staging_ - staged_end_;
+  asked = missing_ + room;
+  ssize_t got = 0;
+  if (missing_ == 0) {  // as when a small message is waited for: without a list of parts, which the kernel would copy at every look
+    got = recv(fd_.get(), staging_ + staged_end_, room, MSG_DONTWAIT);
+  } else {
+    iovec parts[] = {{.iov_base = target_, .iov_len = missing_}, {.iov_base = staging_ + staged_end_, .iov_len = room}};
+    msghdr message = {};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    got = recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+  }
   if (got <= 0) return got;
   const size_t direct = std::min(static_cast<size_t>(got), missing_);
   target_ += direct;

@@ -17,6 +17,7 @@
 #include "base/control_loop.h"
 #include "base/fd.h"
 #include "transports/tcp/fifos.h"
+#include "transports/tcp/host_watch.h"
 
 namespace tutti::tcp {
 
@@ -54,6 +55,11 @@ class Connection {
   // Nothing more can be read.
   bool ended() const { return ended_.load(std::memory_order_acquire); }
 
+  // From now on end_if_host_is_lost() tells; `bound_s` as HostWatch::begin.
+  void watch_host(double bound_s);
+  // True: the peer's host has not answered for the bound, and the connection has ended just now.
+  bool end_if_host_is_lost();
+
   // For the end: reads and forgets; true once all that was sent has reached the peer's kernel, or never will.
   bool wind_up();
 
@@ -65,9 +71,11 @@ class Connection {
   static constexpr size_t kStagingBytes = 8192;  // a whole inline message with its header
   static constexpr int kMostReads = 16;          // of one receive()
   static constexpr int kMostParts = 32;          // of one sendmsg()
+  static constexpr size_t kCopiedBytes = 512;    // a message of so many is sent as one part
 
   void enqueue(const FrameHeader& header, const std::byte* payload);
   bool flush_locked();
+  ssize_t send_some(size_t& total);
   void consume(size_t bytes);
   void settle_locked();
   void credit_if_due(InFifo& fifo);
@@ -92,6 +100,7 @@ class Connection {
   bool farewell_said_ = false;
   bool shut_ = false;
   ControlLoop::Watch watch_ = 0;
+  HostWatch host_watch_;
 
   alignas(64) std::byte staging_[kStagingBytes];
   size_t staged_begin_ = 0;

@@ -22,11 +22,14 @@ void OutFifo::credit(uint32_t count) {
   const std::atomic_ref word(*reinterpret_cast<uint32_t*>(memory_.data()));
   // Pairs with FifoSender::ready: the slot has been sent before it is written again. Two readers may bring credits at once.
   uint32_t known = word.load(std::memory_order_relaxed);
-  while (count - known - 1 < slots_ && !word.compare_exchange_weak(known, count, std::memory_order_release, std::memory_order_relaxed)) {
+  const uint32_t posted = posted_.load(std::memory_order_relaxed);
+  while (count - known - 1 < posted - known &&
+         !word.compare_exchange_weak(known, count, std::memory_order_release, std::memory_order_relaxed)) {
   }
 }
 
 void OutFifo::posted(const std::byte* payload, uint32_t bytes, uint16_t signature) {
+  posted_.store(posted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (via_ != nullptr) via_->post(*this, payload, bytes, signature);
 }
 

@@ -38,9 +38,10 @@ class OutFifo final : public Carrier {
  public:
   // `via`: nullptr where the peer has gone: what is posted leads nowhere.
   OutFifo(const FifoKey& fifo_key, const FifoShape& shape, LocalMemory memory, Connection* via)
-      : key(fifo_key), end(memory.data(), shape, this), memory_(std::move(memory)), slots_(shape.slots), via_(via) {}
+      : key(fifo_key), end(memory.data(), shape, this), memory_(std::move(memory)), via_(via) {}
 
-  // The reader's thread: the peer has consumed `count` messages in all. What is older than what is known, or impossible, changes nothing.
+  // The reader's thread: the peer has consumed `count` messages in all. What is older than what is known, or more than was posted, changes
+  // nothing.
   void credit(uint32_t count);
 
   void posted(const std::byte* payload, uint32_t bytes, uint16_t signature) override;
@@ -51,7 +52,9 @@ class OutFifo final : public Carrier {
 
  private:
   LocalMemory memory_;
-  uint32_t slots_;
+  // By the end's thread, read by credit(). Relaxed: the peer consumes a message after it was posted, and the connection's mutex was taken
+  // to send it and to read of it.
+  std::atomic<uint32_t> posted_{0};
   Connection* via_;
 };
 

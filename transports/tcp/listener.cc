@@ -30,11 +30,6 @@ bool send_whole(int fd, const void* data, size_t bytes) {
 void prepare_socket(int fd, size_t buffer_bytes) {
   const auto set = [&](int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); };
   set(IPPROTO_TCP, TCP_NODELAY, 1);
-  // A host that has vanished is noticed on an idle connection after 10 + 3 * 5 s.
-  set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
-  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
   if (buffer_bytes == 0) return;
   set(SOL_SOCKET, SO_SNDBUF, static_cast<int>(buffer_bytes));
   set(SOL_SOCKET, SO_RCVBUF, static_cast<int>(buffer_bytes));
@@ -260,7 +255,7 @@ void Listener::drop(Guest& guest) {
 
 // Once: whoever knocks must not fill the log.
 void Listener::complain(const char* what) {
-  if (!std::exchange(complained_, true)) log_warn(std::string("dropped ") + what + " (tcp, port " + std::to_string(port_) + ")");
+  if (!std::exchange(complained_, true)) log_stranger(std::string("dropped ") + what + " (tcp, port " + std::to_string(port_) + ")");
 }
 
 }  // namespace tutti::tcp

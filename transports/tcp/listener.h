@@ -15,8 +15,7 @@
 
 namespace tutti::tcp {
 
-// A socket made ready for data: no delay, keep-alive, and buffers of `buffer_bytes` (0: the kernel's choice). Before it connects or
-// listens.
+// A socket made ready for data: no delay, and buffers of `buffer_bytes` (0: the kernel's choice). Before it connects or listens.
 void prepare_socket(int fd, size_t buffer_bytes);
 
 class Listener {

@@ -111,6 +111,7 @@ class TcpTransport final : public Transport {
   Verdict admit(int rank, int index);
   void adopt(Fd fd, int rank, int index);
   void abandon(int rank, int index);
+  void have_epoll_watch(Connection& connection);
 
   Result<Connection*> meet(int rank, int index, double timeout_s);
   std::optional<Result<Connection*>> look_around(Peer& peer, int index, bool& mine);
@@ -119,6 +120,13 @@ class TcpTransport final : public Transport {
   bool receive(Connection& connection, Connection::Locking locking = Connection::Locking::kTry);
   void learn(Connection& connection);
   void lay_out_dead(Peer& peer, const Connection& connection);
+  Clock::duration time_to_next_look() const {
+    return std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double>(std::min(options_.heartbeat_s, 1e6) / HostWatch::kLooks));
+  }
+  void begin_looking_for_lost_hosts(ControlLoop& loop);
+  void look_for_lost_hosts();
+  void stop_looking();
   template <class Act>
   void for_each_connection(const Act& act);
   void wind_up(PeerState said);
@@ -140,6 +148,9 @@ class TcpTransport final : public Transport {
   std::unique_ptr<std::unique_ptr<Connection>[]> connections_;  // the first count_; they stay till the end
   std::atomic<size_t> count_{0};                                // release under mutex_, acquire by those who walk them
   std::atomic<PeerState> said_{PeerState::kAlive};              // the farewell, once it was said; seq_cst, see adopt()
+  ControlLoop* looks_on_ = nullptr;                             // guarded by mutex_: where hosts are looked for, once there is a connection
+  uint64_t next_look_ = 0;                                      // guarded by mutex_: its timer
+  bool looks_no_more_ = false;                                  // guarded by mutex_
   std::unique_ptr<Listener> listener_;                          // last: its handlers use all of it
 };
 
@@ -184,6 +195,7 @@ TcpTransport::~TcpTransport() {
   if (!listener_) return;
   const PeerState said = said_.load();
   listener_->close(said);
+  stop_looking();
   wind_up(said);
 }
 
@@ -245,7 +257,6 @@ void TcpTransport::adopt(Fd fd, int rank, int index) {
   Peer& peer = peer_of(rank);
   FifoTable& fifos = fifos_of(peer);
   const Result<ControlLoop*> loop = ControlLoop::instance();
-  const int socket = fd.get();
   Connection* made = nullptr;
   {
     std::lock_guard lock(mutex_);
@@ -255,14 +266,26 @@ void TcpTransport::adopt(Fd fd, int rank, int index) {
       made = connections_[count].get();
       peer.connections.push_back(made);
       if (peer.by_index[index] == nullptr) peer.by_index[index] = made;
+      // Where they are few nobody asks epoll, and each arrival would pay for telling it.
+      if (count == kReadOneByOne) {
+        for (size_t i = 0; i < count; ++i) have_epoll_watch(*connections_[i]);
+      }
+      if (count >= kReadOneByOne) have_epoll_watch(*made);
       count_.store(count + 1, std::memory_order_release);
     }
   }
   if (made == nullptr) return;
-  epoll_event event = {.events = EPOLLIN, .data = {.ptr = made}};
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &event);
+  made->watch_host(options_.heartbeat_s);
+  begin_looking_for_lost_hosts(*loop.value());
   // farewell() stores said_ before it walks the connections: it finds this one, or is found here.
   if (const PeerState said = said_.load(); said != PeerState::kAlive) made->say_farewell(said);
+}
+
+// Under mutex_, as unwatching: an ended connection would stay ready for ever.
+void TcpTransport::have_epoll_watch(Connection& connection) {
+  if (connection.ended()) return;
+  epoll_event event = {.events = EPOLLIN, .data = {.ptr = &connection}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd(), &event);
 }
 
 // What there is to say without dialling; else `mine` says whether it is this thread's to dial now.
@@ -288,7 +311,7 @@ Result<DialResult> TcpTransport::dial_peer(int rank, int index, Clock::time_poin
                  .listener = peer.address.id};
   if (Status status = random_bytes(hello.nonce); !status.ok()) return status;
   return dial(candidates(address_, peer.address, index), peer.address.port, hello, key_, options_.buffer_bytes, deadline,
-              "rank " + std::to_string(rank));
+              "rank " + std::to_string(rank), [this] { return interrupted(); });
 }
 
 // nullptr: the peer has gone. That is no failure here: an operation may need nothing more of it, and who waits for it learns its state.
@@ -311,15 +334,16 @@ Result<Connection*> TcpTransport::meet(int rank, int index, double timeout_s) {
       }
       if (!dialled.ok()) return dialled.status();
       if (connected) continue;
-      // Without a word it has died; a goodbye that it said is on another connection, and read first.
+      // A goodbye that it said is on another connection, and read first.
       if (dialled->outcome == DialResult::Outcome::kNobody) {
         progress();
         const PeerState said = peer.presence ? peer.presence->load(std::memory_order_acquire) : PeerState::kAlive;
-        publish(peer, said != PeerState::kAlive ? said : PeerState::kDied);
+        publish(peer, said != PeerState::kAlive ? said : PeerState::kAbsent);
         return nullptr;
       }
       if (dialled->outcome == DialResult::Outcome::kHungUp) longest_pause = kLongestPauseHungUp;
     }
+    if (interrupted()) return Status(Code::kAborted, "connecting to rank " + std::to_string(rank) + " was interrupted");
     if (Clock::now() > deadline) {
       return Status(Code::kTimeout, "rank " + std::to_string(rank) + " (" + peer.address.text() + ") made no TCP connection within " +
                                         std::to_string(timeout_s) + " s: its process is stopped or starved");
@@ -383,7 +407,10 @@ void TcpTransport::settle() {
 // A peer has gone once it has said so, or ended, on every connection; so that all that it had sent is in its slots.
 void TcpTransport::learn(Connection& connection) {
   Peer& peer = peer_of(connection.peer);
-  if (connection.ended()) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd(), nullptr);
+  if (connection.ended()) {
+    std::lock_guard lock(mutex_);
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd(), nullptr);
+  }
   if (connection.ended() && connection.heard() == PeerState::kAlive) return lay_out_dead(peer, connection);
   std::lock_guard lock(mutex_);
   const auto quiet = [](const Connection* each) { return each->heard() != PeerState::kAlive || each->ended(); };
@@ -405,6 +432,32 @@ void TcpTransport::lay_out_dead(Peer& peer, const Connection& connection) {
     if (other->heard() != PeerState::kAlive) how = other->heard();
   }
   publish(peer, how);
+}
+
+// On the control thread, as long as there are connections.
+void TcpTransport::begin_looking_for_lost_hosts(ControlLoop& loop) {
+  std::lock_guard lock(mutex_);
+  if (options_.heartbeat_s <= 0 || looks_no_more_ || looks_on_ != nullptr) return;
+  looks_on_ = &loop;
+  next_look_ = loop.at(Clock::now() + time_to_next_look(), [this] { look_for_lost_hosts(); });
+}
+
+void TcpTransport::look_for_lost_hosts() {
+  for_each_connection([&](Connection& connection) {
+    if (connection.end_if_host_is_lost()) learn(connection);
+  });
+  std::lock_guard lock(mutex_);
+  if (!looks_no_more_) next_look_ = looks_on_->at(Clock::now() + time_to_next_look(), [this] { look_for_lost_hosts(); });
+}
+
+void TcpTransport::stop_looking() {
+  uint64_t look = 0;
+  {
+    std::lock_guard lock(mutex_);
+    looks_no_more_ = true;
+    look = next_look_;
+  }
+  if (look != 0) looks_on_->cancel(look);
 }
 
 void TcpTransport::farewell(PeerState state) {

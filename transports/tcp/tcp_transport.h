@@ -9,6 +9,7 @@
 // wire.h       frames
 // connection.h frames to and from slots
 // fifos.h      the slots
+// host_watch.h does the peer's host still answer?
 // Threading: as Transport.
 #pragma once
 
@@ -23,6 +24,7 @@ struct TcpOptions {
   std::string interfaces;   // as TUTTI_SOCKET_IFNAME
   int sockets = 2;          // of a pair of ranks. One core fills one connection's 10 Gbit/s or so; two also give a ring each way its own
   size_t buffer_bytes = 0;  // of a socket, each way; 0: the kernel's own tuning
+  double heartbeat_s = 10;  // after which a host that answers nothing counts as lost; 0: never
 };
 
 // `key` is the communicator's secret. `budget`: of this rank's ends of FIFOs. Errors: kInvalidArgument (the interfaces' names), kSystem.

@@ -4,11 +4,11 @@
 // in all of them at a time. So one parameter goes from log2 n rounds to n-1 rounds. Reduce-scatter is the same backwards, and a rank holds
 // only the partial results of the places between the one in hand and the roots.
 //
-// With A = `roots` = the parameter, rounded down to a power of two, and m the power of two from n on: rounds log2 A + m/A - 1, with A =
-// m/2, the default, ceil(log2 n). A rank sends (n-1)/n N bytes, N = bytes of all blocks. Reduce-scatter's scratch: A (log2(m/A) + 1) blocks
-// at most, however many ranks there are. Any n; uneven blocks for all-gather; commutative reductions. A region lies inside one block, so
-// every block is a message of its own. Jeaugey: "PAT: a new algorithm for all-gather and reduce-scatter operations at scale", arXiv
-// 2506.20252, 2025.
+// With A = `roots` = the parameter, rounded down to a power of two, and m the first power of two from n on, there are log2 A + m/A - 1
+// rounds: ceil(log2 n) with A = m/2, the default. A rank sends (n-1)/n N bytes, N = bytes of all blocks. Reduce-scatter's scratch: at most
+// A (log2(m/A) + 1) blocks, however many ranks there are. Any n; uneven blocks for all-gather; commutative reductions. A region lies inside
+// one block, so every block is a message of its own.
+// Jeaugey: "PAT: a new algorithm for all-gather and reduce-scatter operations at scale", arXiv 2506.20252, 2025.
 #include <algorithm>
 #include <bit>
 #include <vector>

@@ -3,13 +3,13 @@
 // block that goes half-way round is halved, one half each way. Ranks between pass on what arrives; where a block turns into the next axis
 // it waits in scratch.
 //
-// A phase of a share is two channels, one each way; slices go through the phases as through a pipeline. On a way, a pass is one block of
-// every rank to the rank a distance off: h sends and h receives for a distance h, all ranks in step. So a rank's instructions are as many
-// as the blocks that it sends and relays, and a few more.
+// A phase of a share is two channels each way, on which blocks take turns, so that one flows while the other's latency passes; slices go
+// through the phases as through a pipeline. On a way, a pass is one block of every rank to the rank a distance off: h sends and h receives
+// for a distance h, all ranks in step. So a rank's instructions are as many as the blocks that it sends and relays, and a few more.
 //
 // Steps: the blocks a link carries, at most n k/8 a share, D shares at once. On a torus of equal axes a link carries Nk/8 bytes for even k,
 // N(k^2-1)/(8k) for odd, N = bytes of the input: the bound of the cut through the middle; half of what a mesh's middle links carry. With
-// unequal axes, those of the longest axis bind, and are always busy. Scratch: (D-1) N bytes, and 2D blocks. Any shape, D <= 8; even blocks.
+// unequal axes, those of the longest axis bind, and are always busy. Scratch: (D-1) N bytes, and 4D blocks. Any shape, D <= 8; even blocks.
 // Derived here from dimension-ordered routing; the bound is that of Dally, Towles: "Principles and practices of interconnection networks",
 // 2004.
 #include <algorithm>
@@ -40,6 +40,7 @@ class AllToAll {
         nranks_(request.nranks),
         dimensions_(axes.dimensions()),
         shares_(choice.channels),
+        lanes_(2 * choice.channels <= kMostShares ? 2 : 1),
         strands_(empty_program(request, choice)) {}
 
   Program build() {
@@ -47,7 +48,7 @@ class AllToAll {
       arrivals_.assign(static_cast<size_t>(dimensions_ * nranks_), {});
       for (phase_ = 0; phase_ < dimensions_; ++phase_) axes_.ring(axis(phase_)) ? on_ring() : on_line();
       phase_ = 0;
-      strands_.add(channel(1), {.src = region(Buffer::kInput, rank_), .dst = region(Buffer::kOutput, rank_)});
+      strands_.add(channel(0, 1), {.src = region(Buffer::kInput, rank_), .dst = region(Buffer::kOutput, rank_)});
     }
     return strands_.take();
   }
@@ -57,19 +58,21 @@ class AllToAll {
 
   Program empty_program(const PlanRequest& request, const PlanChoice& choice) const {
     PlanChoice all = choice;
-    all.channels = shares_ * dimensions_ * 2;
+    all.channels = shares_ * lanes_ * dimensions_ * 2;
     ProgramBuilder builder(request, all, rank_);
     // The phases of a share have different peers, its two ways different ends: they share FIFOs.
     for (int c = 0; c < all.channels; ++c) builder.use_fifos(c, c / (2 * dimensions_));
     builder.largest_message(1, static_cast<uint32_t>(shares_));
-    builder.use_scratch(static_cast<uint32_t>((dimensions_ - 1) * nranks_ + 2 * dimensions_));
+    builder.use_scratch(static_cast<uint32_t>(first_relay() + 2 * lanes_ * dimensions_));
     return builder.take();
   }
 
   int axis(int phase) const { return (share_ + phase) % dimensions_; }
   int place() const { return axes_.place(rank_, axis(phase_)); }
   int k() const { return axes_.size(axis(phase_)); }
-  int channel(int direction) const { return (share_ * dimensions_ + phase_) * 2 + (direction > 0 ? 0 : 1); }
+  int channel(int lane, int direction) const { return ((share_ * lanes_ + lane) * dimensions_ + phase_) * 2 + (direction > 0 ? 0 : 1); }
+  // Scratch: n blocks for each phase but the last, and what a channel passes on.
+  int first_relay() const { return (dimensions_ - 1) * nranks_; }
   bool at_home(int name, int phase) const { return axes_.place(name, axis(phase)) == axes_.place(rank_, axis(phase)); }
 
   Region region(Buffer buffer, int block, Part part = Part::kWhole) const {
@@ -120,7 +123,7 @@ class AllToAll {
 
   // Every rank's i-th block for the rank `distance` off, all the way.
   void pass(int i, int distance, int direction, Part part) {
-    const int c = channel(direction), last = k() - 1;
+    const int lane = i % lanes_, c = channel(lane, direction), last = k() - 1;
     const bool ring = axes_.ring(axis(phase_));
     const auto place_off = [&](int steps) { return ((place() + direction * steps) % k() + k()) % k(); };
     const auto exists = [&](int steps) { return ring || (place() + direction * steps >= 0 && place() + direction * steps <= last); };
@@ -129,7 +132,7 @@ class AllToAll {
       const Held own = held(name_of(i, place_off(distance)), part);
       strands_.add(c, {.send_peer = next, .src = own.region}, {own.after[0], own.after[1]});
     }
-    const Region relay = region(Buffer::kScratch, (dimensions_ - 1) * nranks_ + 2 * phase_ + (direction > 0 ? 0 : 1), part);
+    const Region relay = region(Buffer::kScratch, first_relay() + 2 * (lane * dimensions_ + phase_) + (direction > 0 ? 0 : 1), part);
     for (int hop = 1; hop < distance; ++hop) {
       if (exists(-hop) && exists(distance - hop)) strands_.add(c, {.recv_peer = previous, .send_peer = next, .dst = relay});
     }
@@ -162,6 +165,7 @@ class AllToAll {
   const int nranks_;
   const int dimensions_;
   const int shares_;
+  const int lanes_;
   Strands strands_;
   std::vector<std::array<StepRef, 2>> arrivals_;  // of the share in hand, by phase and name: the first and the second half's
   int share_ = 0;

@@ -26,8 +26,8 @@ int max_channels(const PlanRequest& request, const Topology& topology) {
     case Collective::kBroadcast:
     case Collective::kReduce:
     case Collective::kAllGather:
-    case Collective::kAllReduce: return kMostShares;
-    case Collective::kReduceScatter: return request.uneven ? 0 : kMostShares;  // partial results are in scratch
+    case Collective::kAllReduce: return 1;
+    case Collective::kReduceScatter: return request.uneven ? 0 : 1;  // partial results are in scratch
     default: return 0;
   }
 }
@@ -241,7 +241,8 @@ class Gardener {
 Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& topology, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   const TreePacking& packing = topology.trees(kind_of(request.collective), has_root(request.collective) ? request.root : 0);
-  return Gardener(request, choice, packing, rank).follow(Timetable(packing, request.nranks, choice.channels));
+  const int fifos = choice.parameter == 0 ? kMostShares : std::clamp(choice.parameter, 1, kMostShares);
+  return Gardener(request, choice, packing, rank).follow(Timetable(packing, request.nranks, fifos));
 }
 
 }  // namespace

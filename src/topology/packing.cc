@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "topology/arborescence.h"
-#include "topology/direct_hops.h"
+#include "topology/hops.h"
 #include "topology/linear_program.h"
 
 namespace tutti {
@@ -67,7 +67,7 @@ class TreePacker {
       seen[static_cast<size_t>(from)] = true;
       for (size_t next = 0; next < queue.size(); ++next) {
         for (int v = 0; v < n_; ++v) {
-          if (seen[static_cast<size_t>(v)] || !hops_.direct(queue[next], v)) continue;
+          if (seen[static_cast<size_t>(v)] || !hops_.has(queue[next], v)) continue;
           seen[static_cast<size_t>(v)] = true;
           distance_[at(from, v)] = distance_[at(from, queue[next])] + 1;
           queue.push_back(v);
@@ -131,7 +131,7 @@ class TreePacker {
     std::vector<double> pair_cost(static_cast<size_t>(n_) * static_cast<size_t>(n_), std::numeric_limits<double>::infinity());
     for (int u = 0; u < n_; ++u) {
       for (int v = 0; v < n_; ++v) {
-        if (!hops_.direct(u, v)) continue;
+        if (!hops_.has(u, v)) continue;
         double cost = 0;
         for (const int link : hops_.links(u, v)) cost += prices[static_cast<size_t>(link)];
         pair_cost[at(u, v)] = cost;
@@ -370,7 +370,7 @@ class TreePacker {
     return packing;
   }
 
-  const DirectHops hops_;
+  const Hops hops_;
   const int n_;
   const PackingKind kind_;
   const int root_;

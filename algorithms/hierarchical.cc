@@ -6,7 +6,8 @@
 //   all-reduce      reduce-scatter inside, all-reduce along the rail, all-gather inside:  2(g-1)/g N + 2(m-1)/m N/g; steps 2 + 2(m-1)
 //   all-gather      all-gather along the rail, what arrives at once to all inside:         (g-1)/g N + (m-1)/n N;    steps 1 + (m-1)
 //   reduce-scatter  to the rank of the rail inside, then along the rail:                   the same
-//   broadcast       in g parts from the root to its island's ranks, each along its rail (a chain) and to all inside: at most N + N/g
+//   broadcast       in g parts from the root to its island's ranks, each along its rail (a chain) and to all inside; the part of the
+//                   root's own rail it divides among the others of its island, who pass it on:  at most N + N/g; steps m + 1
 //   reduce          the same backwards
 //   all-to-all      to the rank inside that is on the destination's rail, and that one straight across: N inside + (n-g)/n N across, so a
 //                   rank has m-1 partners across in place of n-g, and nothing changes rails outside; steps 2
@@ -189,7 +190,7 @@ class Hierarchical {
 
   // Sends every rank inside its rails' parts of the input, and sums up this rank's own. In place, an output may be written once what lay
   // there has been sent: `given`, by rail.
-  std::vector<Held> scatter_parts_inside(std::vector<StepDone>& given, Buffer sums) {
+  std::vector<Held> scatter_parts_inside(std::vector<StepDone>& given) {
     given.assign(static_cast<size_t>(rails_.count()), {});
     each_up([&](int place) {
       for (const int rail : rails_.rails_of(island_, place)) {
@@ -199,14 +200,14 @@ class Hierarchical {
     std::vector<Held> held;
     for (const int rail : mine_) held.push_back({part(Buffer::kInput, rail), {}});
     each_down([&](int place) {
-      for (size_t r = 0; r < mine_.size(); ++r) sum_inside(held[r], place, part(sums, mine_[r]));
+      for (size_t r = 0; r < mine_.size(); ++r) sum_inside(held[r], place, part(Buffer::kOutput, mine_[r]));
     });
     return held;
   }
 
   void all_reduce() {
     std::vector<StepDone> given;
-    const std::vector<Held> summed = scatter_parts_inside(given, Buffer::kOutput);
+    const std::vector<Held> summed = scatter_parts_inside(given);
     auto held = nothing_held();
     auto sent = nothing_done();
     for (size_t r = 0; r < mine_.size(); ++r) {
@@ -286,60 +287,119 @@ class Hierarchical {
   int steps_from_root() const { return (island_ + islands() - rails_.island_of(request_.root)) % islands(); }
   int island_after(int steps) const { return (rails_.island_of(request_.root) + steps) % islands(); }
 
+  // Of a part whose rail is the root's own, what the root shares with one rank of its island: it would have to deal with all of it with
+  // every other rank otherwise, and nothing comes out of a root faster than N.
+  Region morsel(Buffer buffer, int rail, int place) const {
+    const int others = locals() - 1, root_place = rails_.place_of(request_.root);
+    const auto begin = static_cast<uint32_t>((share_ * rails_.count() + rail) * others + (place < root_place ? place : place - 1));
+    return {buffer, begin, begin + 1, static_cast<uint32_t>(shares_ * rails_.count() * others)};
+  }
+  std::vector<int> rails_of_root() const { return rails_.rails_of(rails_.island_of(request_.root), rails_.place_of(request_.root)); }
+
   void broadcast() {
+    if (rank_ == request_.root) {
+      broadcast_from_root();
+      return;
+    }
     const int steps = steps_from_root();
-    const bool with_root = steps == 0, is_root = rank_ == request_.root, last = steps + 1 == islands();
-    const auto out = [&](int rail) { return part(Buffer::kOutput, rail); };
-    // The root's own output is filled by what it sends.
-    std::map<int, Held> held;
-    if (is_root) {
+    const bool with_root = steps == 0, last = steps + 1 == islands();
+    const auto give = [&](Region region, StepDone since) {
       each_up([&](int place) {
-        for (const int rail : rails_.rails_of(island_, place)) {
-          weave_.add({.send_peer = local(place), .src = part(Buffer::kInput, rail), .dst = out(rail)}, fifo_in());
-        }
+        if (local(place) != request_.root) weave_.send(local(place), fifo_out(), region, since);
       });
-      for (const int rail : mine_) {
-        const int next = rails_.member(island_after(1), rail);
-        held[rail] = {out(rail), weave_.add({.send_peer = next, .src = part(Buffer::kInput, rail), .dst = out(rail)}, fifo_across())};
-      }
-    } else {
-      for (const int rail : mine_) {
-        const int from = with_root ? request_.root : rails_.member(island_after(steps - 1), rail);
-        held[rail] = {out(rail), weave_.recv(from, with_root ? fifo_in() : fifo_across(), out(rail))};
-        if (!last) weave_.send(rails_.member(island_after(steps + 1), rail), fifo_across(), out(rail), held[rail].since);
-      }
-    }
+    };
     for (const int rail : mine_) {
-      each_up([&](int place) {
-        if (local(place) != request_.root) weave_.send(local(place), fifo_out(), held[rail].region, held[rail].since);
-      });
+      const Region out = part(Buffer::kOutput, rail);
+      const int from = with_root ? request_.root : rails_.member(island_after(steps - 1), rail);
+      const StepDone here = weave_.recv(from, with_root ? fifo_in() : fifo_across(), out);
+      if (!last) weave_.send(rails_.member(island_after(steps + 1), rail), fifo_across(), out, here);
+      give(out, here);
     }
-    if (is_root) return;
+    for (const int rail : with_root ? rails_of_root() : std::vector<int>{}) {
+      const Region out = morsel(Buffer::kOutput, rail, place_);
+      give(out, weave_.recv(request_.root, fifo_in(), out));
+    }
     each_down([&](int place) {
-      for (const int rail : rails_.rails_of(island_, place)) weave_.recv(local(place), fifo_out(), out(rail));
+      if (local(place) == request_.root) return;
+      for (const int rail : rails_.rails_of(island_, place)) weave_.recv(local(place), fifo_out(), part(Buffer::kOutput, rail));
+      for (const int rail : with_root ? rails_of_root() : std::vector<int>{}) {
+        weave_.recv(local(place), fifo_out(), morsel(Buffer::kOutput, rail, place));
+      }
     });
   }
 
-  void reduce() {
-    const int steps = steps_from_root();
-    const bool is_root = rank_ == request_.root;
-    const Buffer sums = is_root ? Buffer::kOutput : Buffer::kScratch;
-    if (!is_root) scratch_block(0);
-    std::vector<StepDone> given;
-    std::vector<Held> held = scatter_parts_inside(given, sums);
-    for (size_t r = 0; r < mine_.size(); ++r) {
-      if (steps + 1 < islands()) {
-        const int from = rails_.member(island_after(steps + 1), mine_[r]);
-        const Region into = part(sums, mine_[r]);
-        held[r] = {into, weave_.recv_reduce(from, fifo_across(), held[r].region, into, steps == 0, held[r].since)};
+  // The root's own output is filled by what it sends.
+  void broadcast_from_root() {
+    each_up([&](int place) {
+      for (const int rail : rails_.rails_of(island_, place)) {
+        weave_.add({.send_peer = local(place), .src = part(Buffer::kInput, rail), .dst = part(Buffer::kOutput, rail)}, fifo_in());
       }
-      if (steps > 0) {
-        weave_.send(rails_.member(island_after(steps - 1), mine_[r]), fifo_across(), held[r].region, held[r].since);
-      } else if (!is_root) {
-        weave_.send(request_.root, fifo_out(), held[r].region, held[r].since);
-      }
+    });
+    for (const int rail : mine_) {
+      const Region in = part(Buffer::kInput, rail), out = part(Buffer::kOutput, rail);
+      const StepDone sent = weave_.add({.send_peer = rails_.member(island_after(1), rail), .src = in, .dst = out}, fifo_across());
+      each_up([&](int place) { weave_.send(local(place), fifo_in(), morsel(Buffer::kOutput, rail, place), sent); });
     }
-    if (!is_root) return;
+  }
+
+  void reduce() {
+    if (rank_ == request_.root) {
+      reduce_at_root();
+      return;
+    }
+    const int steps = steps_from_root();
+    const bool with_root = steps == 0;
+    const auto in = [&](int rail) { return part(Buffer::kInput, rail); };
+    each_up([&](int place) {
+      if (local(place) == request_.root) return;
+      for (const int rail : rails_.rails_of(island_, place)) weave_.send(local(place), fifo_in(), in(rail));
+      for (const int rail : with_root ? rails_of_root() : std::vector<int>{}) {
+        weave_.send(local(place), fifo_in(), morsel(Buffer::kInput, rail, place));
+      }
+    });
+    scratch_block(0);
+    std::vector<Held> held, shared;
+    for (const int rail : mine_) held.push_back({in(rail), {}});
+    for (const int rail : with_root ? rails_of_root() : std::vector<int>{}) shared.push_back({morsel(Buffer::kInput, rail, place_), {}});
+    each_down([&](int place) {
+      for (size_t r = 0; r < mine_.size(); ++r) sum_inside(held[r], place, part(Buffer::kScratch, mine_[r]));
+      if (local(place) == request_.root) return;
+      for (size_t r = 0; r < shared.size(); ++r) sum_inside(shared[r], place, morsel(Buffer::kScratch, rails_of_root()[r], place_));
+    });
+    for (const Held& here : shared) weave_.send(request_.root, fifo_out(), here.region, here.since);
+    for (size_t r = 0; r < mine_.size(); ++r) {
+      add_from_next(held[r], mine_[r], part(Buffer::kScratch, mine_[r]));
+      const int to = with_root ? request_.root : rails_.member(island_after(steps - 1), mine_[r]);
+      weave_.send(to, with_root ? fifo_out() : fifo_across(), held[r].region, held[r].since);
+    }
+  }
+
+  // Along the chain towards the root; what arrives in its island is the sum of all.
+  void add_from_next(Held& held, int rail, Region sum) {
+    const int steps = steps_from_root();
+    if (steps + 1 == islands()) return;
+    const int from = rails_.member(island_after(steps + 1), rail);
+    held = {sum, weave_.recv_reduce(from, fifo_across(), held.region, sum, steps == 0, held.since)};
+  }
+
+  // In place, the output may be written where the input has been sent.
+  void reduce_at_root() {
+    std::vector<StepDone> given(static_cast<size_t>(rails_.count()));
+    each_up([&](int place) {
+      for (const int rail : rails_.rails_of(island_, place)) {
+        given[static_cast<size_t>(rail)] = weave_.send(local(place), fifo_in(), part(Buffer::kInput, rail));
+      }
+    });
+    std::vector<Held> held;
+    for (const int rail : mine_) held.push_back({part(Buffer::kInput, rail), {}});
+    each_down([&](int place) {
+      for (size_t r = 0; r < mine_.size(); ++r) {
+        const Region in = morsel(Buffer::kInput, mine_[r], place), sum = morsel(Buffer::kOutput, mine_[r], place);
+        // Each after the one before, so that the last stands for all.
+        held[r] = {part(Buffer::kOutput, mine_[r]), weave_.recv_reduce(local(place), fifo_out(), in, sum, false, held[r].since)};
+      }
+    });
+    for (size_t r = 0; r < mine_.size(); ++r) add_from_next(held[r], mine_[r], part(Buffer::kOutput, mine_[r]));
     each_down([&](int place) {
       for (const int rail : rails_.rails_of(island_, place)) {
         weave_.recv(local(place), fifo_out(), part(Buffer::kOutput, rail), given[static_cast<size_t>(rail)]);

@@ -40,11 +40,12 @@ class GraphMaker {
   Graph graph_;
 };
 
-// Islands on switches of `inside` GB/s; every rank has a NIC on one network, rank r of nics[r mod their number] GB/s.
+// Islands on switches of `inside` GB/s; where there are several, every rank has a NIC on one network, rank r of nics[r mod their number]
+// GB/s.
 inline std::unique_ptr<const Topology> islands_topology(const std::vector<int>& sizes, double inside = 450,
                                                         const std::vector<double>& nics = {50}) {
   GraphMaker make;
-  make.add_switch("network");
+  if (sizes.size() > 1) make.add_switch("network");
   size_t next = 0;
   for (size_t island = 0; island < sizes.size(); ++island) {
     const std::string hub = "switch" + std::to_string(island);
@@ -52,7 +53,7 @@ inline std::unique_ptr<const Topology> islands_topology(const std::vector<int>& 
     for (int i = 0; i < sizes[island]; ++i) {
       const std::string id = make.rank("island" + std::to_string(island));
       make.join(id, hub, inside);
-      make.join(id, "network", nics[next++ % nics.size()], 1.4);
+      if (sizes.size() > 1) make.join(id, "network", nics[next++ % nics.size()], 1.4);
     }
   }
   return make.topology();

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "plan/program.h"
-#include "topology/network.h"
+#include "topology/topology.h"
 
 namespace tutti {
 
@@ -32,6 +32,33 @@ inline double busiest_link_us(const Plan& plan, const Network& network) {
   double longest = 0;
   for (size_t e = 0; e < load.size(); ++e) longest = std::max(longest, load[e] / network.edges()[e].bytes_per_us);
   return longest;
+}
+
+// The least time of an all-reduce for a block of one byte where nothing reduces on its way, from what leaves and enters the islands: as if
+// each were one rank (shared/facts: g B m / (2 (m - 1))).
+inline double islands_bound_us(const Topology& topology) {
+  const Network& network = topology.network();
+  const auto islands = static_cast<int>(topology.islands().size());
+  double leaving = 0, entering = 0;
+  std::vector<int> island_of(static_cast<size_t>(network.vertices()), -1);
+  for (int rank = 0; rank < network.nranks(); ++rank) island_of[network.vertex_of_rank(rank)] = topology.island_of(rank);
+  // A switch that joins ranks of one island only belongs to it.
+  for (uint32_t v = static_cast<uint32_t>(network.endpoints()); v < static_cast<uint32_t>(network.vertices()); ++v) {
+    int of = -1;
+    bool one = true;
+    for (const uint32_t e : network.out(v)) {
+      const int other = island_of[network.edges()[e].to];
+      one = one && other >= 0 && (of < 0 || other == of);
+      of = other;
+    }
+    if (one) island_of[v] = of;
+  }
+  for (const Edge& edge : network.edges()) {
+    if (island_of[edge.from] == island_of[edge.to]) continue;
+    if (island_of[edge.from] >= 0) leaving += edge.bytes_per_us;
+    if (island_of[edge.to] >= 0) entering += edge.bytes_per_us;
+  }
+  return islands < 2 ? 0 : 2 * (islands - 1) / std::min(leaving, entering);
 }
 
 // The least time for a block of one byte, over all sets of vertices. Precondition: few vertices (2^vertices sets are tried).

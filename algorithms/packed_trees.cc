@@ -4,10 +4,13 @@
 //
 // Steps: the depth of the trees (all-reduce: up and down), pipelined over slices. Bytes: on each link at most the packing's share of its
 // rate; a rank sends as many as its place in the trees asks for. Any graph, up to kMostPackedRanks ranks; commutative reductions;
-// all-gather takes uneven blocks. Every element is reduced along one tree and copied from its root: the same bits everywhere. `channels`:
-// the FIFOs between two ranks. With enough of them every tree has FIFOs of its own; where trees are too many, messages are put on FIFOs by
-// their distance from the start, so that what is early does not wait behind what is late. Edmonds: "Edge-disjoint branchings", 1973; Zhao
-// et al.: "ForestColl: Throughput-optimal collective communications on heterogeneous network fabrics", arXiv 2402.06787.
+// all-gather takes uneven blocks. Every element is reduced along one tree and copied from its root: the same bits everywhere.
+// A choice has one channel; its `parameter` is the most FIFOs between two ranks, 0: kMostShares. With enough of them every tree has its
+// own; where trees are too many, messages are put on FIFOs by their distance from the start, so that what is early does not wait behind
+// what is late.
+//
+// Edmonds: "Edge-disjoint branchings", 1973; Zhao et al.: "ForestColl: Throughput-optimal collective communications on heterogeneous
+// network fabrics", arXiv 2402.06787.
 #include <algorithm>
 #include <cstdint>
 #include <map>

@@ -100,7 +100,7 @@ class Timetable {
   size_t hops() const { return static_cast<size_t>(nranks_) * static_cast<size_t>(nranks_); }
   size_t hop(const Message& message) const { return static_cast<size_t>(message.from * nranks_ + message.to); }
 
-  // Tree by tree.
+  // Tree by tree, first the way up.
   void add_messages() {
     int deepest_up = 0;
     std::vector<std::vector<int>> up_depths;
@@ -111,11 +111,13 @@ class Timetable {
     for (size_t t = 0; t < packing_.trees.size(); ++t) {
       const PackedTree& tree = packing_.trees[t];
       const std::vector<int> down_depth = depths(tree.down);
-      for (int rank = 0; rank < nranks_; ++rank) {
+      for (int rank = 0; rank < nranks_ && !tree.up.empty(); ++rank) {
         const auto r = static_cast<size_t>(rank);
-        if (rank == tree.root) continue;
-        if (!tree.up.empty()) add(deepest_up - up_depths[t][r], t, rank, tree.up[r], true);
-        if (!tree.down.empty()) add(deepest_up + down_depth[r] - 1, t, tree.down[r], rank, false);
+        if (rank != tree.root) add(deepest_up - up_depths[t][r], t, rank, tree.up[r], true);
+      }
+      for (int rank = 0; rank < nranks_ && !tree.down.empty(); ++rank) {
+        const auto r = static_cast<size_t>(rank);
+        if (rank != tree.root) add(deepest_up + down_depth[r] - 1, t, tree.down[r], rank, false);
       }
     }
   }
@@ -125,11 +127,13 @@ class Timetable {
     levels_ = std::max(levels_, level + 1);
   }
 
-  // Whether the FIFOs are enough for each tree to have its own wherever it goes.
+  // Whether the FIFOs are enough for each tree to have its own wherever it goes, up and down apart: what goes up in the next slice must not
+  // wait behind what comes down in this one.
   bool fifo_by_tree(int fifos) {
     std::vector<uint8_t> taken(hops(), 0);
     for (auto begin = messages_.begin(); begin != messages_.end();) {
-      const auto end = std::find_if(begin, messages_.end(), [&](const Message& message) { return message.tree != begin->tree; });
+      const auto end = std::find_if(begin, messages_.end(),
+                                    [&](const Message& message) { return message.tree != begin->tree || message.up != begin->up; });
       uint8_t clashes = 0;
       for (auto message = begin; message != end; ++message) clashes |= taken[hop(*message)];
       int fifo = 0;

@@ -50,9 +50,9 @@ class Rails {
     return rails;
   }
 
-  // A block that belongs to the rank of an island on a rail crosses in as many pieces as that rank has rails; this rail's is number...
+  // A block crosses on all rails of the rank that it belongs to, a piece on each. Which piece takes a rail of that rank's, and how many
+  // there are; ranks of one island may differ by one where the rails are no multiple of its size.
   int piece(int island, int rail) const { return rail / size(island); }
-  // ...of so many. (Ranks with one rail less than others have an empty-handed last turn: they divide by their own number.)
   int pieces(int island, int rail) const {
     const int place = rail % size(island);
     return (rails_ - place + size(island) - 1) / size(island);

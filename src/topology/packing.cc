@@ -13,8 +13,8 @@
 namespace tutti {
 namespace {
 
-constexpr int64_t kMostWork = 1'500'000'000;
-constexpr int kMostRows = 700;
+constexpr int64_t kMostWork = 4'000'000'000;
+constexpr int kMostRows = 1000;
 constexpr double kGap = 0.003;  // near enough to what is proved to be the best
 constexpr double kRounding = 0.996;
 constexpr double kFewCost = 0.97;  // of the rate, for no more trees than there are FIFOs between two ranks

@@ -132,7 +132,7 @@ TEST(PackTrees, TreesAreTreesAndPartsAreTheWhole) {
 
 // More links than the linear program takes: trees one after another.
 TEST(PackTrees, FallsBackOnManyLinks) {
-  const auto topology = mesh_topology(28, 64);
+  const auto topology = mesh_topology(33, 64);
   for (const PackingKind kind : kKinds) {
     const TreePacking packing = pack_trees(topology->network(), kind, 0);
     EXPECT_NEAR(packing.bytes_per_us * busiest_us(topology->network(), packing), 1, 1e-9);

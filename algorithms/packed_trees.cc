@@ -4,10 +4,13 @@
 //
 // Steps: the depth of the trees (all-reduce: up and down), pipelined over slices. Bytes: on each link at most the packing's share of its
 // rate; a rank sends as many as its place in the trees asks for. Any graph, up to kMostPackedRanks ranks; commutative reductions;
-// all-gather takes uneven blocks. Every element is reduced along one tree and copied from its root: the same bits everywhere. `channels`:
-// the FIFOs between two ranks. With enough of them every tree has FIFOs of its own; where trees are too many, messages are put on FIFOs by
-// their distance from the start, so that what is early does not wait behind what is late. Edmonds: "Edge-disjoint branchings", 1973; Zhao
-// et al.: "ForestColl: Throughput-optimal collective communications on heterogeneous network fabrics", arXiv 2402.06787.
+// all-gather takes uneven blocks. Every element is reduced along one tree and copied from its root: the same bits everywhere.
+// A choice has one channel; its `parameter` is the most FIFOs between two ranks, 0: kMostShares. With enough of them every tree has its
+// own; where trees are too many, messages are put on FIFOs by their distance from the start, so that what is early does not wait behind
+// what is late.
+//
+// Edmonds: "Edge-disjoint branchings", 1973; Zhao et al.: "ForestColl: Throughput-optimal collective communications on heterogeneous
+// network fabrics", arXiv 2402.06787.
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -26,8 +29,8 @@ int max_channels(const PlanRequest& request, const Topology& topology) {
     case Collective::kBroadcast:
     case Collective::kReduce:
     case Collective::kAllGather:
-    case Collective::kAllReduce: return kMostShares;
-    case Collective::kReduceScatter: return request.uneven ? 0 : kMostShares;  // partial results are in scratch
+    case Collective::kAllReduce: return 1;
+    case Collective::kReduceScatter: return request.uneven ? 0 : 1;  // partial results are in scratch
     default: return 0;
   }
 }
@@ -97,7 +100,7 @@ class Timetable {
   size_t hops() const { return static_cast<size_t>(nranks_) * static_cast<size_t>(nranks_); }
   size_t hop(const Message& message) const { return static_cast<size_t>(message.from * nranks_ + message.to); }
 
-  // Tree by tree.
+  // Tree by tree, first the way up.
   void add_messages() {
     int deepest_up = 0;
     std::vector<std::vector<int>> up_depths;
@@ -108,11 +111,13 @@ class Timetable {
     for (size_t t = 0; t < packing_.trees.size(); ++t) {
       const PackedTree& tree = packing_.trees[t];
       const std::vector<int> down_depth = depths(tree.down);
-      for (int rank = 0; rank < nranks_; ++rank) {
+      for (int rank = 0; rank < nranks_ && !tree.up.empty(); ++rank) {
         const auto r = static_cast<size_t>(rank);
-        if (rank == tree.root) continue;
-        if (!tree.up.empty()) add(deepest_up - up_depths[t][r], t, rank, tree.up[r], true);
-        if (!tree.down.empty()) add(deepest_up + down_depth[r] - 1, t, tree.down[r], rank, false);
+        if (rank != tree.root) add(deepest_up - up_depths[t][r], t, rank, tree.up[r], true);
+      }
+      for (int rank = 0; rank < nranks_ && !tree.down.empty(); ++rank) {
+        const auto r = static_cast<size_t>(rank);
+        if (rank != tree.root) add(deepest_up + down_depth[r] - 1, t, tree.down[r], rank, false);
       }
     }
   }
@@ -122,11 +127,13 @@ class Timetable {
     levels_ = std::max(levels_, level + 1);
   }
 
-  // Whether the FIFOs are enough for each tree to have its own wherever it goes.
+  // Whether the FIFOs are enough for each tree to have its own wherever it goes, up and down apart: what goes up in the next slice must not
+  // wait behind what comes down in this one.
   bool fifo_by_tree(int fifos) {
     std::vector<uint8_t> taken(hops(), 0);
     for (auto begin = messages_.begin(); begin != messages_.end();) {
-      const auto end = std::find_if(begin, messages_.end(), [&](const Message& message) { return message.tree != begin->tree; });
+      const auto end = std::find_if(begin, messages_.end(),
+                                    [&](const Message& message) { return message.tree != begin->tree || message.up != begin->up; });
       uint8_t clashes = 0;
       for (auto message = begin; message != end; ++message) clashes |= taken[hop(*message)];
       int fifo = 0;
@@ -241,7 +248,8 @@ class Gardener {
 Program generate(const PlanRequest& request, const PlanChoice& choice, const Topology& topology, int rank) {
   if (request.nranks == 1) return copy_alone(request, choice);
   const TreePacking& packing = topology.trees(kind_of(request.collective), has_root(request.collective) ? request.root : 0);
-  return Gardener(request, choice, packing, rank).follow(Timetable(packing, request.nranks, choice.channels));
+  const int fifos = choice.parameter == 0 ? kMostShares : std::clamp(choice.parameter, 1, kMostShares);
+  return Gardener(request, choice, packing, rank).follow(Timetable(packing, request.nranks, fifos));
 }
 
 }  // namespace

@@ -55,6 +55,16 @@ const TreePacking& Topology::trees(PackingKind kind, int root) const {
   return packings_.emplace(std::pair(kind, root), pack_trees(network_, kind, root)).first->second;
 }
 
+const RingPacking& Topology::rings() const {
+  const std::lock_guard<std::mutex> lock(packings_mutex_);
+  if (!rings_.has_value()) {
+    std::vector<int> ranks;
+    for (const std::vector<int>& island : islands_) ranks.insert(ranks.end(), island.begin(), island.end());
+    rings_ = pack_rings(network_, std::move(ranks), kMostRingFifos);
+  }
+  return *rings_;
+}
+
 std::unique_ptr<const Topology> single_host_topology(int nranks) {
   return std::move(*Topology::create(single_host_graph(nranks)));
 }

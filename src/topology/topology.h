@@ -14,6 +14,7 @@
 #include "topology/graph.h"
 #include "topology/network.h"
 #include "topology/packing.h"
+#include "topology/ring_packing.h"
 
 namespace tutti {
 
@@ -56,6 +57,11 @@ class Topology {
   // Precondition: that of pack_trees; root 0 where the kind has none.
   const TreePacking& trees(PackingKind kind, int root) const;
 
+  // pack_rings() of the network, beginning with the islands one after another, for at most kMostRingFifos FIFOs between two ranks; kept as
+  // well. Precondition: 2 or more ranks.
+  static constexpr int kMostRingFifos = 8;
+  const RingPacking& rings() const;
+
  private:
   Topology(Graph graph, Network network);
 
@@ -66,6 +72,7 @@ class Topology {
   std::vector<int> island_of_;
   mutable std::mutex packings_mutex_;
   mutable std::map<std::pair<PackingKind, int>, TreePacking> packings_;  // guarded by packings_mutex_; entries stay where they are
+  mutable std::optional<RingPacking> rings_;                             // likewise
 };
 
 // Of single_host_graph.

@@ -14,6 +14,7 @@
 #include "plan/semantics.h"
 #include "plan/verifier.h"
 #include "tests/plan/plan_makers.h"
+#include "tests/plan/request_forms.h"
 
 namespace tutti {
 namespace {
@@ -27,18 +28,6 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
   return out << c.algorithm->name << " " << collective_name(c.collective);
 }
 
-// The forms of a request that shape its program: those that ask more come first.
-std::vector<PlanRequest> forms(Collective collective, int nranks, int root) {
-  std::vector<PlanRequest> all;
-  for (const bool uneven : {true, false}) {
-    for (const bool rank_ordered : {true, false}) {
-      if ((uneven && !has_uneven(collective)) || (rank_ordered && !reduces(collective))) continue;
-      all.push_back({.collective = collective, .nranks = nranks, .root = root, .uneven = uneven, .rank_ordered = rank_ordered});
-    }
-  }
-  return all;
-}
-
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const Algorithm* algorithm : algorithms()) {
@@ -46,7 +35,8 @@ std::vector<Case> cases() {
       const auto collective = static_cast<Collective>(i);
       bool any = false;
       for (int nranks = 1; nranks <= 64 && !any; ++nranks) {
-        for (const PlanRequest& request : forms(collective, nranks, 0)) any = any || algorithm->max_channels(request, host_topology(nranks)) > 0;
+        for (const PlanRequest& request : forms(collective, nranks, 0))
+          any = any || algorithm->max_channels(request, host_topology(nranks)) > 0;
       }
       if (any) all.push_back({algorithm, collective});
     }

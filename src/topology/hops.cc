@@ -1,10 +1,10 @@
-#include "topology/direct_hops.h"
+#include "topology/hops.h"
 
 #include <algorithm>
 
 namespace tutti {
 
-DirectHops::DirectHops(const Network& network) : n_(network.nranks()), links_(static_cast<size_t>(n_) * static_cast<size_t>(n_)) {
+Hops::Hops(const Network& network, bool others) : n_(network.nranks()), links_(static_cast<size_t>(n_) * static_cast<size_t>(n_)) {
   const auto edges = network.edges();
   std::vector<int> number(edges.size(), -1);
   std::vector<bool> has_rank(static_cast<size_t>(network.vertices()), false);
@@ -13,7 +13,8 @@ DirectHops::DirectHops(const Network& network) : n_(network.nranks()), links_(st
     for (int to = 0; to < n_; ++to) {
       if (from == to) continue;
       const std::vector<uint32_t> route = network.route(from, to);
-      if (route.empty() || std::any_of(route.begin(), route.end() - 1, [&](uint32_t e) { return has_rank[edges[e].to]; })) continue;
+      const auto passes_rank = [&](uint32_t e) { return has_rank[edges[e].to]; };
+      if (route.empty() || (!others && std::any_of(route.begin(), route.end() - 1, passes_rank))) continue;
       for (const uint32_t e : route) {
         if (number[e] < 0) {
           number[e] = static_cast<int>(rates_.size());

@@ -1,4 +1,5 @@
-// The pairs of ranks between which a message passes no other rank, and the links that it takes: what trees and rings are laid along.
+// The pairs of ranks between which a message passes no other rank, and the links that it takes: what trees are laid along; or all pairs,
+// for rings, which must go on somewhere.
 // Threading: immutable once made.
 #pragma once
 
@@ -8,17 +9,17 @@
 
 namespace tutti {
 
-class DirectHops {
+class Hops {
  public:
-  // O(n^2) routes.
-  explicit DirectHops(const Network& network);
+  // O(n^2) routes. `others`: hops that are not direct, too.
+  explicit Hops(const Network& network, bool others = false);
 
   // Whatever is connected at all is so by direct hops: a route falls into them.
-  bool direct(int from, int to) const { return !links(from, to).empty(); }
-  // By number; empty where the hop is not direct.
+  bool has(int from, int to) const { return !links(from, to).empty(); }
+  // By number.
   const std::vector<int>& links(int from, int to) const { return links_[static_cast<size_t>(from * n_ + to)]; }
 
-  // Of the links that any direct hop takes, numbered anew; the fastest has 1, which is unit_bytes_per_us().
+  // Of the links that any hop takes, numbered anew; the fastest has 1, which is unit_bytes_per_us().
   const std::vector<double>& rates() const { return rates_; }
   double unit_bytes_per_us() const { return unit_; }
 

@@ -251,4 +251,8 @@ TransferBound transfer_bound(const Topology& topology, Collective collective, in
   return Search(topology, collective, root).run();
 }
 
+uint64_t block_bytes(Collective collective, int nranks, uint64_t bytes) {
+  return bytes / std::max(input_blocks(collective, nranks), output_blocks(collective, nranks));
+}
+
 }  // namespace tutti

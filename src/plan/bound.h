@@ -30,9 +30,9 @@ struct TransferBound {
 };
 
 // The search, `search` says which:
-//   up to 64 ranks   all_gather, reduce_scatter, broadcast, reduce: a maximum flow for each rank, so exact; gather and scatter: always exact
-//   up to 12 ranks   all_reduce and alltoall: every set of ranks (and every partition into groups), so exact
-//   beyond           a flow for each kind of rank that its place in the network tells apart (kinds_of_ranks), at most 64; all_reduce's
+//   up to 64 ranks   all_gather, reduce_scatter, broadcast, reduce: a maximum flow for each rank, so exact; gather and scatter: always
+//   exact up to 12 ranks   all_reduce and alltoall: every set of ranks (and every partition into groups), so exact beyond           a flow
+//   for each kind of rank that its place in the network tells apart (kinds_of_ranks), at most 64; all_reduce's
 //                    partitions and alltoall: structured cuts and partitions (cuts.h)
 //   beyond 3,072 vertices   structured cuts and partitions only
 TransferBound transfer_bound(const Topology& topology, Collective collective, int root = 0);
@@ -57,5 +57,8 @@ struct Bound {
   std::string search;
 };
 Bound lower_bound(const Topology& topology, Collective collective, double bytes, int root = 0);
+
+// The bytes of one block where the size, as lower_bound and tutti-perf count it, is `bytes`; rounded down.
+uint64_t block_bytes(Collective collective, int nranks, uint64_t bytes);
 
 }  // namespace tutti

@@ -35,7 +35,8 @@ bool Planner::by_rules() const {
 // Searched for root 0: a machine whose roots differ so much that another algorithm wins is not worth as many searches as ranks.
 Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) const {
   const char* const forced = forced_for(request);
-  if (forced != nullptr || by_rules()) return ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced);
+  Result<std::vector<RuledRange>> ruled = ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced);
+  if (!ruled.ok() || forced != nullptr || by_rules()) return ruled;
   if (!predictor_) {
     // Of a core that adds and copies through memory, nominally.
     constexpr double kReduceBytesPerUs = 10'000, kCopyBytesPerUs = 20'000;
@@ -50,10 +51,10 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
   PlanRequest at_root_0 = request;
   at_root_0.root = 0;
   const SearchOptions options = {.channels = {1, kMostShares}, .most_fifos = kMostShares};
-  Result<std::vector<RuledRange>> ranges = searched_ranges(*predictor_, *topology_, at_root_0, limits_.inline_bytes, options);
+  Result<std::vector<RuledRange>> searched =
+      searched_ranges(*predictor_, *topology_, at_root_0, limits_.inline_bytes, options, ruled.value());
   // A machine too large to search has its rules.
-  if (!ranges.ok()) return ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, nullptr);
-  return ranges;
+  return searched.ok() ? searched : ruled;
 }
 
 Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {

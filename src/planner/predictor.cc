@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 
 #include "algorithms/algorithm.h"
 
@@ -25,10 +26,14 @@ uint64_t instructions_of(const Program& program) {
   return sum;
 }
 
-std::string key_of(const PlanRequest& request, const PlanChoice& choice) {
-  return std::to_string(static_cast<int>(request.collective)) + "/" + std::to_string(request.root) + "/" + std::to_string(request.uneven) +
-         std::to_string(request.rank_ordered) + "/" + choice.algorithm + "/" + std::to_string(choice.channels) + "/" +
-         std::to_string(choice.parameter);
+// Of classes of edges, by rank 0, to edges, by all ranks.
+void spread_edge_bytes(Simulated& simulated, const Network& network, const Symmetry& symmetry) {
+  std::vector<double> bytes(network.edges().size());
+  for (uint32_t edge = 0; edge < bytes.size(); ++edge) {
+    const uint32_t of = symmetry.class_of(edge);
+    bytes[edge] = simulated.edge_bytes[of] * symmetry.nranks() / symmetry.edges_in_class(of);
+  }
+  simulated.edge_bytes = std::move(bytes);
 }
 
 }  // namespace
@@ -40,49 +45,50 @@ Predictor::Predictor(const Topology& topology, const SimulateOptions& options, u
   }
 }
 
-Result<const Predictor::Planned*> Predictor::planned(const PlanRequest& request, const PlanChoice& choice) {
-  const auto [place, added] = planned_.try_emplace(key_of(request, choice));
-  Planned& planned = place->second;
-  if (!added) return &planned;
+const Predictor::Planned& Predictor::planned(const PlanRequest& request, const PlanChoice& choice) {
+  PlanChoice unsliced = choice;
+  unsliced.slice_bytes = 0;
+  if (planned_ && planned_->request == request && planned_->choice.same_plan(unsliced)) return *planned_;
   const Algorithm& algorithm = *find_algorithm(choice.algorithm);
-  planned.first = algorithm.generate(request, choice, topology_, 0);
-  planned.instructions = instructions_of(planned.first);
+  planned_.emplace();
+  planned_->request = request;
+  planned_->choice = unsliced;
+  planned_->first = algorithm.generate(request, unsliced, topology_, 0);
+  planned_->instructions = instructions_of(planned_->first);
   for (const Symmetry& symmetry : symmetries_) {
-    if (!all_shift(algorithm, request, choice, topology_, symmetry, planned.first)) continue;
-    planned.symmetry = &symmetry;
-    return &planned;
+    if (!all_shift(algorithm, request, unsliced, topology_, symmetry, planned_->first)) continue;
+    planned_->symmetry = &symmetry;
+    return *planned_;
   }
-  // Rank 0's part may be small where others' are not; the largest is near the middle's or the root's.
   const auto n = static_cast<uint64_t>(request.nranks);
-  if (planned.instructions * n > budget_) return &planned;
-  planned.all = generate_plan(algorithm, request, choice, topology_);
-  planned.instructions = 0;
-  for (const Program& program : planned.all->ranks) planned.instructions += instructions_of(program);
-  return &planned;
+  if (planned_->instructions * n > budget_) return *planned_;
+  planned_->all = generate_plan(algorithm, request, unsliced, topology_);
+  planned_->instructions = 0;
+  for (const Program& program : planned_->all->ranks) planned_->instructions += instructions_of(program);
+  return *planned_;
 }
 
-Result<double> Predictor::time_us(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes) {
+Result<Simulated> Predictor::predict(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes) {
   const Algorithm* const algorithm = find_algorithm(choice.algorithm);
-  if (algorithm == nullptr || algorithm->max_channels(request, topology_) < choice.channels) {
-    return Status(Code::kInvalidUsage, "'" + choice.algorithm + "' cannot do this " + collective_name(request.collective) + " here");
+  if (algorithm == nullptr || choice.channels < 1 || choice.channels > algorithm->max_channels(request, topology_)) {
+    return Status(Code::kInvalidUsage, "'" + choice.algorithm + "' cannot do " + collective_name(request.collective) + " on " +
+                                           std::to_string(request.nranks) + " ranks here with " + std::to_string(choice.channels) +
+                                           " channels");
   }
-  const Result<const Planned*> found = planned(request, choice);
-  if (!found.ok()) return found.status();
-  const Planned& planned = *found.value();
+  const Planned& plan = planned(request, choice);
+  if (plan.symmetry == nullptr && (!plan.all || plan.instructions > budget_)) {
+    return Status(Code::kInvalidUsage, "more work than the budget lets simulate: some " +
+                                           std::to_string(plan.instructions * (plan.all ? 1 : static_cast<uint64_t>(request.nranks))) +
+                                           " instructions");
+  }
   SimulateOptions options = options_;
   if (choice.slice_bytes != 0) options.slice_bytes = choice.slice_bytes;
-  if (planned.symmetry == nullptr && !planned.all) {
-    return Status(Code::kTimeout, "'" + choice.algorithm + "' on " + std::to_string(request.nranks) +
-                                      " ranks is more than the budget of work lets simulate");
-  }
-  // What slices there would be without a limit: no more than the budget lets.
-  const uint64_t affordable = std::max<uint64_t>(2, budget_ / std::max<uint64_t>(1, planned.instructions));
+  const uint64_t affordable = std::max<uint64_t>(2, budget_ / std::max<uint64_t>(1, plan.instructions));
   options.max_slices = options.max_slices == 0 ? affordable : std::min(options.max_slices, affordable);
-  Result<Simulated> simulated = planned.symmetry != nullptr
-                                    ? simulate_symmetric(planned.first, topology_.network(), *planned.symmetry, bytes, options)
-                                    : simulate(*planned.all, topology_.network(), bytes, options);
-  if (!simulated.ok()) return simulated.status();
-  return simulated->time_us;
+  if (plan.symmetry == nullptr) return simulate(*plan.all, topology_.network(), bytes, options);
+  Result<Simulated> simulated = simulate_symmetric(plan.first, topology_.network(), *plan.symmetry, bytes, options);
+  if (simulated.ok()) spread_edge_bytes(*simulated, topology_.network(), *plan.symmetry);
+  return simulated;
 }
 
 }  // namespace tutti

@@ -3,10 +3,7 @@
 // Deterministic: equal machines give equal times. Threading: one thread an object.
 #pragma once
 
-#include <map>
-#include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "base/status.h"
@@ -24,25 +21,30 @@ class Predictor {
   // and slices that are simulated, for one prediction. Borrows the topology.
   Predictor(const Topology& topology, const SimulateOptions& options, uint64_t budget);
 
-  // Errors: kInvalidUsage (the algorithm cannot do the request here), kSystem never; kInvalidArgument: those of simulate(). kTimeout: more
-  // work than the budget.
-  Result<double> time_us(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes);
+  // `bytes` of the request's block. Asking for the same choice with other bytes or slices is cheaper. Errors: kInvalidUsage (the algorithm
+  // cannot do the request here, or its plan is more than the budget lets simulate), and those of simulate().
+  Result<Simulated> predict(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes);
+
+  // Rank 0's program. Precondition: the algorithm can do the request with the choice.
+  const Program& program(const PlanRequest& request, const PlanChoice& choice) { return planned(request, choice).first; }
 
  private:
-  // Programs of a choice: rank 0's, which is all that is needed if it shifts; else all.
+  // Programs of a choice: rank 0's, which is all that is needed if it shifts; else all, unless they are too many.
   struct Planned {
+    PlanRequest request;
+    PlanChoice choice;
     const Symmetry* symmetry = nullptr;
     Program first;
     std::optional<Plan> all;
     uint64_t instructions = 0;  // to follow, for one slice
   };
-  Result<const Planned*> planned(const PlanRequest& request, const PlanChoice& choice);
+  const Planned& planned(const PlanRequest& request, const PlanChoice& choice);
 
   const Topology& topology_;
   SimulateOptions options_;
   uint64_t budget_;
   std::vector<Symmetry> symmetries_;
-  std::map<std::string, Planned> planned_;  // by request and choice
+  std::optional<Planned> planned_;  // the latest
 };
 
 }  // namespace tutti

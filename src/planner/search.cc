@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -51,52 +52,43 @@ std::string microseconds(double us) {
   return text;
 }
 
-// The best of an algorithm with one parameter.
-class Best {
- public:
-  Best(Predictor& predictor, const PlanRequest& request, uint64_t bytes) : predictor_(predictor), request_(request), bytes_(bytes) {}
-
-  void consider(const PlanChoice& choice) {
-    Result<double> time_us = predictor_.time_us(request_, choice, bytes_);
-    if (!time_us.ok()) return;
-    const Candidate candidate{choice, *time_us};
-    if (!found_ || faster(candidate, best_)) best_ = candidate;
-    found_ = true;
-  }
-  bool found() const { return found_; }
-  const Candidate& best() const { return best_; }
-
- private:
-  Predictor& predictor_;
-  const PlanRequest& request_;
-  uint64_t bytes_;
-  bool found_ = false;
-  Candidate best_;
-};
-
 }  // namespace
 
-std::vector<Candidate> rank_candidates(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
-                                       const SearchOptions& options, std::string_view only) {
-  std::vector<Candidate> candidates;
+Ranking rank_candidates(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
+                        const SearchOptions& options, const Algorithm* only) {
+  Ranking ranking;
+  // The best so far of an algorithm with one parameter.
+  std::optional<Candidate> best;
+  const auto consider = [&](const PlanChoice& choice) {
+    Result<Simulated> predicted = predictor.predict(request, choice, bytes);
+    if (!predicted.ok()) {
+      ranking.skipped.push_back({choice, predicted.status().message()});
+      return;
+    }
+    const Candidate candidate{choice, predicted->time_us};
+    if (!best || faster(candidate, *best)) best = candidate;
+  };
   for (const Algorithm* algorithm : algorithms()) {
-    if (!only.empty() && only != algorithm->name) continue;
+    if (only != nullptr && only != algorithm) continue;
     const std::set<int> counts = channel_counts(options.channels, algorithm->max_channels(request, topology));
     for (const int parameter : parameters_of(*algorithm)) {
-      Best best(predictor, request, bytes);
+      best.reset();
       for (const int channels : counts) {
-        for (const uint64_t slice : options.slices) {
-          if (slice >= bytes && slice != options.slices.front()) continue;
-          const PlanChoice choice{
-              .algorithm = algorithm->name, .channels = channels, .parameter = parameter, .slice_bytes = static_cast<uint32_t>(slice)};
-          if (fits(algorithm->generate(request, choice, topology, 0), options.most_fifos)) best.consider(choice);
+        PlanChoice choice{.algorithm = algorithm->name, .channels = channels, .parameter = parameter};
+        const Program& program = predictor.program(request, choice);
+        if (!fits(program, options.most_fifos)) continue;
+        const uint64_t whole = bytes * program.largest_num / std::max(1u, program.largest_den);
+        for (const uint32_t slice : options.slices) {
+          if (slice >= whole && slice != options.slices.front()) continue;  // the same as whole messages
+          choice.slice_bytes = slice;
+          consider(choice);
         }
       }
-      if (best.found()) candidates.push_back(best.best());
+      if (best) ranking.candidates.push_back(*best);
     }
   }
-  std::stable_sort(candidates.begin(), candidates.end(), faster);
-  return candidates;
+  std::stable_sort(ranking.candidates.begin(), ranking.candidates.end(), faster);
+  return ranking;
 }
 
 namespace {
@@ -108,30 +100,51 @@ size_t overtaken(Predictor& predictor, const PlanRequest& request, const PlanCho
     uint64_t middle = from;
     for (uint64_t low = from, high = to; low < high; low *= 2, high /= 2) middle = low;
     middle = std::clamp(middle, from * 2, to / 2);
-    Result<double> of_small = predictor.time_us(request, small, middle), of_large = predictor.time_us(request, large, middle);
-    const bool small_holds = of_small.ok() && (!of_large.ok() || *of_small <= *of_large);
+    Result<Simulated> of_small = predictor.predict(request, small, middle), of_large = predictor.predict(request, large, middle);
+    const bool small_holds = of_small.ok() && (!of_large.ok() || of_small->time_us <= of_large->time_us);
     (small_holds ? from : to) = middle;
   }
   return from;
 }
 
-std::string reason_of(const std::vector<Candidate>& candidates, uint64_t bytes) {
-  std::string reason = "predicted " + microseconds(candidates[0].predicted_us) + " for " + std::to_string(bytes) + " B";
-  if (candidates.size() > 1) reason += ", then " + candidates[1].choice.algorithm + " with " + microseconds(candidates[1].predicted_us);
-  return reason;
+const PlanChoice& ruled_choice(const std::vector<RuledRange>& ruled, uint64_t bytes) {
+  for (const RuledRange& range : ruled) {
+    if (bytes <= range.most_bytes) return range.choice;
+  }
+  return ruled.back().choice;
+}
+
+std::string text_of(const Candidate& candidate) {
+  return candidate.choice.algorithm + " " + microseconds(candidate.predicted_us);
+}
+
+// What is taken for a size: the fastest, or what the rules say if that is nearly as fast.
+PlanChoice pick(Predictor& predictor, const PlanRequest& request, uint64_t bytes, const Ranking& ranking, const PlanChoice& ruled) {
+  const Candidate& first = ranking.candidates[0];
+  PlanChoice at_rule = ruled;
+  at_rule.protocol = first.choice.protocol;
+  Result<Simulated> of_rule = predictor.predict(request, at_rule, bytes);
+  const std::string size = " for " + std::to_string(bytes) + " B";
+  if (of_rule.ok() && of_rule->time_us <= first.predicted_us * kWorthwhile) {
+    at_rule.reason = ruled.reason + "; predicted " + microseconds(of_rule->time_us) + size + ", the fastest: " + text_of(first);
+    return at_rule;
+  }
+  PlanChoice choice = first.choice;
+  choice.reason = "predicted " + microseconds(first.predicted_us) + size;
+  if (ranking.candidates.size() > 1) choice.reason += ", then " + text_of(ranking.candidates[1]);
+  return choice;
 }
 
 }  // namespace
 
 Result<std::vector<RuledRange>> searched_ranges(Predictor& predictor, const Topology& topology, const PlanRequest& request,
-                                                size_t inline_bytes, const SearchOptions& options) {
+                                                size_t inline_bytes, const SearchOptions& options, const std::vector<RuledRange>& ruled) {
   std::vector<RuledRange> ranges;
   uint64_t last = 0;
   for (const uint64_t bytes : kSearched) {
-    const std::vector<Candidate> candidates = rank_candidates(predictor, topology, request, bytes, options);
-    if (candidates.empty()) continue;  // more work than the budget: what holds for smaller ones holds
-    PlanChoice choice = candidates[0].choice;
-    choice.reason = reason_of(candidates, bytes);
+    const Ranking ranking = rank_candidates(predictor, topology, request, bytes, options);
+    if (ranking.candidates.empty()) continue;  // more work than the budget: what holds for smaller ones holds
+    PlanChoice choice = pick(predictor, request, bytes, ranking, ruled_choice(ruled, bytes));
     if (!ranges.empty() && !ranges.back().choice.same_plan(choice)) {
       ranges.back().most_bytes = overtaken(predictor, request, ranges.back().choice, choice, last, bytes);
     }

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "algorithms/algorithm.h"
 #include "plan/request.h"
 #include "planner/predictor.h"
 #include "planner/rules.h"
@@ -19,7 +21,7 @@ struct SearchOptions {
   // The most FIFO channels between two ranks; 0: no limit. What an executor runs has kMaxChannels.
   int most_fifos = 0;
   // Slices to try, in bytes; 0: whole messages (or what the predictor's options say).
-  std::vector<uint64_t> slices = {0};
+  std::vector<uint32_t> slices = {0};
 };
 
 struct Candidate {
@@ -27,16 +29,28 @@ struct Candidate {
   double predicted_us = 0;
 };
 
-// Every choice that can do the request and could be predicted, the fastest first; of equals the one with fewer channels, then the
-// registry's order. Choices that are like a faster one but for their channels or slices are left out. `algorithm`: empty, or the only one
-// to consider. `bytes` of the request's block.
-std::vector<Candidate> rank_candidates(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
-                                       const SearchOptions& options, std::string_view algorithm = {});
+// A choice that was not predicted.
+struct Skipped {
+  PlanChoice choice;
+  std::string why;
+};
 
-// The ranges of sizes, ascending, that the searches at a few sizes give: the bound between two is where the later choice overtakes the
-// earlier, to a power of two. `inline_bytes`: payload of an inline slot, 0 where there is no inline protocol. Errors: kInvalidUsage (no
-// algorithm can do the request).
+struct Ranking {
+  std::vector<Candidate> candidates;  // the fastest first; of equals the one with fewer channels, then the registry's order
+  std::vector<Skipped> skipped;
+};
+
+// Of every algorithm (or `only`, where it is not null) that can do the request, and every value of its parameter, the best number of
+// channels and slices. `bytes` of the request's block.
+Ranking rank_candidates(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
+                        const SearchOptions& options, const Algorithm* only = nullptr);
+
+// The ranges of sizes, ascending, that searches at a few sizes give: the bound between two is where the later choice overtakes the earlier,
+// to a power of two. Predictions are worth some percent: what the `ruled` ranges, which were measured, say for a size stays unless
+// something else is predicted to be kWorthwhile times as fast. `inline_bytes`: payload of an inline slot, 0 where there is no inline
+// protocol. Errors: kInvalidUsage (nothing could be predicted).
+inline constexpr double kWorthwhile = 1.1;
 Result<std::vector<RuledRange>> searched_ranges(Predictor& predictor, const Topology& topology, const PlanRequest& request,
-                                                size_t inline_bytes, const SearchOptions& options);
+                                                size_t inline_bytes, const SearchOptions& options, const std::vector<RuledRange>& ruled);
 
 }  // namespace tutti

@@ -28,9 +28,8 @@ std::string report_as_text(const PlanReport& report) {
     out += line;
   }
   for (const Skipped& skipped : report.ranking.skipped) {
-    std::snprintf(line, sizeof line, "%-20s %8d not simulated: %llu messages\n", skipped.choice.algorithm.c_str(), skipped.choice.channels,
-                  static_cast<unsigned long long>(skipped.messages));
-    out += line;
+    out +=
+        skipped.choice.algorithm + " with " + std::to_string(skipped.choice.channels) + " channels: not simulated: " + skipped.why + "\n";
   }
   return out;
 }
@@ -46,7 +45,7 @@ std::string report_as_json(const PlanReport& report) {
                           {"slice_bytes", candidate.choice.slice_bytes}});
   }
   for (const Skipped& each : report.ranking.skipped) {
-    skipped.push_back({{"algorithm", each.choice.algorithm}, {"channels", each.choice.channels}, {"messages", each.messages}});
+    skipped.push_back({{"algorithm", each.choice.algorithm}, {"channels", each.choice.channels}, {"why", each.why}});
   }
   const Json json = {{"collective", collective_name(report.collective)},
                      {"system", report.system},

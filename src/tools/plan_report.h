@@ -5,7 +5,7 @@
 #include <string>
 
 #include "plan/bound.h"
-#include "planner/predict.h"
+#include "planner/search.h"
 
 namespace tutti {
 

@@ -13,6 +13,7 @@
 #include "plan/simulator.h"
 #include "plan/verifier.h"
 #include "tools/plan_report.h"
+#include "topology/cluster.h"
 #include "topology/graph_json.h"
 #include "topology/machine.h"
 #include "topology/systems.h"
@@ -25,6 +26,7 @@ using namespace tutti;
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
 constexpr int kBadUsage = 2;
+constexpr uint64_t kBudget = 4'000'000;  // instructions simulated for one candidate: some seconds
 
 int fail(const std::string& message, int status = kFailed) {
   std::fprintf(stderr, "tutti-plan: %s\n", message.c_str());
@@ -173,14 +175,16 @@ int rank_plans(const Arguments& arguments) {
   }
   const PlanRequest request{.collective = *collective, .nranks = report.ranks, .root = arguments.root};
   const uint64_t block = block_bytes(*collective, report.ranks, arguments.bytes);
-  Result<Ranking> ranking = rank_candidates(request, **topology, block, arguments.simulate, only);
-  if (!ranking.ok()) return fail(ranking.status().message());
-  if (ranking->candidates.empty()) {
+  // Whole messages, and what slots of usual sizes hold.
+  const SearchOptions options{.channels = {1, 2, 4, 8, 16}, .slices = {0, 64 << 10, 512 << 10, 4 << 20}};
+  Predictor predictor(**topology, arguments.simulate, kBudget);
+  Ranking ranking = rank_candidates(predictor, **topology, request, block, options, only);
+  if (ranking.candidates.empty()) {
     return fail((only == nullptr ? "no algorithm" : "'" + arguments.algorithm + "' is no algorithm that") + std::string(" can do ") +
                 arguments.collective + " on " + std::to_string(report.ranks) + " ranks here, or with few enough messages to simulate");
   }
   report.bound = lower_bound(**topology, *collective, static_cast<double>(arguments.bytes), arguments.root);
-  report.ranking = std::move(*ranking);
+  report.ranking = std::move(ranking);
   const PlanChoice& best = report.ranking.candidates[0].choice;
   if (!arguments.dump.empty()) {
     const Plan plan = generate_plan(*find_algorithm(best.algorithm), request, best, **topology);
@@ -191,7 +195,7 @@ int rank_plans(const Arguments& arguments) {
   if (arguments.json) return print(report_as_json(report));
   std::string out = report_as_text(report);
   if (arguments.explain) {
-    Result<Simulated> simulated = predict(*find_algorithm(best.algorithm), request, best, **topology, block, arguments.simulate);
+    Result<Simulated> simulated = predictor.predict(request, best, block);
     if (!simulated.ok()) return fail(simulated.status().message());
     out += "\n" + best.algorithm + ": " + find_algorithm(best.algorithm)->summary + "\nfullest links:\n" +
            describe_load(*simulated, **topology, 8);

@@ -19,14 +19,14 @@ std::unique_ptr<const Topology> system_topology(const char* name) {
   return std::move(*Topology::create(std::move(*named_system(name))));
 }
 
-std::vector<Candidate> ranked(const Topology& topology, const PlanRequest& request, uint64_t bytes) {
+Ranking ranked(const Topology& topology, const PlanRequest& request, uint64_t bytes) {
   Predictor predictor(topology, {.max_slices = 16}, 1'000'000);
   return rank_candidates(predictor, topology, request, bytes, {.slices = {0, 1 << 20}});
 }
 
 TEST(Search, LargeAllReduceOnASwitchMovesTheLeastBytes) {
   const auto topology = system_topology("dgx-h100");
-  const std::vector<Candidate> candidates = ranked(*topology, {.nranks = 8}, kGigabyte);
+  const std::vector<Candidate> candidates = ranked(*topology, {.nranks = 8}, kGigabyte).candidates;
   ASSERT_GE(candidates.size(), 5u);
   // 2 (n-1)/n N at 450 GB/s.
   EXPECT_NEAR(candidates[0].predicted_us, 1.75 * kGigabyte / 450'000, 0.05 * 1.75 * kGigabyte / 450'000) << candidates[0].choice.algorithm;
@@ -36,7 +36,7 @@ TEST(Search, LargeAllReduceOnASwitchMovesTheLeastBytes) {
 
 TEST(Search, SmallAllReduceTakesFewSteps) {
   const auto topology = system_topology("dgx-h100");
-  const std::vector<Candidate> candidates = ranked(*topology, {.nranks = 8}, 8);
+  const std::vector<Candidate> candidates = ranked(*topology, {.nranks = 8}, 8).candidates;
   ASSERT_FALSE(candidates.empty());
   EXPECT_LT(candidates[0].predicted_us, 2 * 2.0 + 7 * 0.2 + 1);
 }
@@ -44,7 +44,7 @@ TEST(Search, SmallAllReduceTakesFewSteps) {
 TEST(Search, AThousandRanksCostNoMoreThanAFew) {
   const auto topology = system_topology("tpu-v4:8x8x16");
   Predictor predictor(*topology, {}, 200'000);
-  const std::vector<Candidate> candidates = rank_candidates(predictor, *topology, {.nranks = 1024}, kGigabyte, {});
+  const std::vector<Candidate> candidates = rank_candidates(predictor, *topology, {.nranks = 1024}, kGigabyte, {}).candidates;
   ASSERT_FALSE(candidates.empty());
 }
 
@@ -56,8 +56,9 @@ TEST(Search, RangesCoverAllSizesAndAreTheSameEveryTime) {
       const SimulateOptions simulate{.slice_bytes = 64 << 10, .fifo_depth = 4, .max_slices = 6};
       Predictor first(*topology, simulate, 30'000), second(*topology, simulate, 30'000);
       const SearchOptions options{.channels = {1, 8}, .most_fifos = 8};
-      const auto a = searched_ranges(first, *topology, request, 4096, options),
-                 b = searched_ranges(second, *topology, request, 4096, options);
+      const std::vector<RuledRange> ruled = std::move(*ruled_ranges(request, *topology, 4096, true, nullptr));
+      const auto a = searched_ranges(first, *topology, request, 4096, options, ruled);
+      const auto b = searched_ranges(second, *topology, request, 4096, options, ruled);
       ASSERT_TRUE(a.ok() && b.ok());
       const std::vector<RuledRange>& ranges = a.value();
       ASSERT_EQ(ranges.size(), b.value().size());

@@ -13,6 +13,7 @@
 #include "plan/simulator.h"
 #include "plan/verifier.h"
 #include "tools/plan_report.h"
+#include "topology/cluster.h"
 #include "topology/graph_json.h"
 #include "topology/machine.h"
 #include "topology/systems.h"

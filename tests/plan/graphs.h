@@ -12,16 +12,21 @@
 
 namespace tutti {
 
+template <class Number>
+std::string numbered(const char* name, Number number) {
+  return std::string(name).append(std::to_string(number));
+}
+
 class GraphMaker {
  public:
   // Adds the next rank; its id is "r" and its number.
   std::string rank(const std::string& node = "", bool forwards = false) {
     const int number = static_cast<int>(graph_.endpoints.size());
-    const std::string id = "r" + std::to_string(number);
+    const std::string id = numbered("r", number);
     graph_.endpoints.push_back({.id = id,
                                 .device = "cuda",
                                 .vendor = "v",
-                                .node = node.empty() ? "node" + std::to_string(number) : node,
+                                .node = node.empty() ? numbered("node", number) : node,
                                 .rank = number,
                                 .forwards = forwards});
     return id;
@@ -48,10 +53,10 @@ inline std::unique_ptr<const Topology> islands_topology(const std::vector<int>& 
   if (sizes.size() > 1) make.add_switch("network");
   size_t next = 0;
   for (size_t island = 0; island < sizes.size(); ++island) {
-    const std::string hub = "switch" + std::to_string(island);
+    const std::string hub = numbered("switch", island);
     make.add_switch(hub);
     for (int i = 0; i < sizes[island]; ++i) {
-      const std::string id = make.rank("island" + std::to_string(island));
+      const std::string id = make.rank(numbered("island", island));
       make.join(id, hub, inside);
       if (sizes.size() > 1) make.join(id, "network", nics[next++ % nics.size()], 1.4);
     }
@@ -74,7 +79,7 @@ inline std::unique_ptr<const Topology> mesh_topology(int nranks, double GBps) {
 inline std::unique_ptr<const Topology> torus_topology(int rows, int columns, bool broken) {
   GraphMaker make;
   for (int r = 0; r < rows * columns; ++r) make.rank("", true);
-  const auto id = [&](int row, int column) { return "r" + std::to_string(row % rows * columns + column % columns); };
+  const auto id = [&](int row, int column) { return numbered("r", row % rows * columns + column % columns); };
   for (int row = 0; row < rows; ++row) {
     for (int column = 0; column < columns; ++column) {
       if (rows > 2 || row == 0) {
@@ -95,7 +100,7 @@ inline std::unique_ptr<const Topology> random_topology(uint32_t seed) {
   std::vector<std::string> ids;
   for (size_t r = 4 + below(13); r > 0; --r) ids.push_back(make.rank());
   for (size_t s = below(4); s > 0; --s) {
-    ids.push_back("s" + std::to_string(s));
+    ids.push_back(numbered("s", s));
     make.add_switch(ids.back());
   }
   for (size_t i = ids.size() - 1; i > 0; --i) std::swap(ids[i], ids[below(i + 1)]);

@@ -111,7 +111,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, OnIslands,
                                          std::vector{1, 4, 2}, std::vector{6, 1}),
                          [](const auto& test) {
                            std::string name = "Of";
-                           for (const int size : test.param) name += "_" + std::to_string(size);
+                           for (const int size : test.param) name.append("_").append(std::to_string(size));
                            return name;
                          });
 
@@ -140,7 +140,7 @@ TEST(OnRandomGraphs, PlansHoldAndPackedTreesAreNearTheBound) {
     int by_route = 0;
     for (uint32_t seed = 0; seed < kGraphs; ++seed) {
       const auto topology = random_topology(seed);
-      SCOPED_TRACE(std::string(collective_name(collective)) + ", seed " + std::to_string(seed));
+      SCOPED_TRACE(std::string(collective_name(collective)).append(", seed ").append(std::to_string(seed)));
       if (seed < 200) {
         EXPECT_GT(verify_all(*find_algorithm("packed_trees"), collective, *topology, 0, 0), 0);
       }

@@ -1,5 +1,7 @@
 #include "planner/planner.h"
 
+#include <algorithm>
+
 #include "algorithms/algorithm.h"
 #include "algorithms/channel_share.h"
 #include "planner/search.h"
@@ -27,9 +29,11 @@ const char* Planner::forced_for(const PlanRequest& request) const {
   return algorithm.max_channels(plain, *topology_) == 0 ? nullptr : algorithm.name;
 }
 
-// Algorithms that the rules do not know differ only where links do.
+// One host as it was found, whatever devices its ranks have.
 bool Planner::by_rules() const {
-  return topology_->graph().source == "detected" && topology_->islands().size() <= 1;
+  const std::vector<Endpoint>& endpoints = topology_->graph().endpoints;
+  return topology_->graph().source == "detected" &&
+         std::all_of(endpoints.begin(), endpoints.end(), [&](const Endpoint& e) { return e.node == endpoints[0].node; });
 }
 
 // Searched for root 0: a machine whose roots differ so much that another algorithm wins is not worth as many searches as ranks.

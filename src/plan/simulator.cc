@@ -480,8 +480,13 @@ Result<Simulated> run_laid(Laid& laid, const Plan& plan, uint64_t bytes) {
   result.slices = laid.slicing.slices;
   result.edge_bytes.resize(laid.rates.size(), 0);
   if (laid.slicing.slices == 0) return result;
-  if (Status bad = run_slices(laid, result); !bad.ok()) return bad;
   result.edge_bytes = edge_bytes(laid);
+  if (!laid.options.load_only) {
+    if (Status bad = run_slices(laid, result); !bad.ok()) return bad;
+    return result;
+  }
+  for (size_t edge = 0; edge < laid.rates.size(); ++edge)
+    result.time_us = std::max(result.time_us, result.edge_bytes[edge] / laid.rates[edge]);
   return result;
 }
 

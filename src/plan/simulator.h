@@ -39,7 +39,8 @@ struct SimulateOptions {
   // How late, of a message's own duration, it may get its fair share when many begin and end one shortly after the other: their rates are
   // then worked out together. 0: each at once.
   double tolerance = 0.005;
-  bool trace = false;  // whether to keep the critical chain
+  bool trace = false;      // whether to keep the critical chain
+  bool load_only = false;  // nothing is simulated: time_us is what the fullest edge needs for its bytes, which no simulation falls short of
 };
 
 // What the end waited for, latest first. `reason` is what the instruction had to wait for longest.

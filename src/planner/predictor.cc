@@ -69,6 +69,19 @@ const Predictor::Planned& Predictor::planned(const PlanRequest& request, const P
 }
 
 Result<Simulated> Predictor::predict(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes) {
+  return simulate_with(request, choice, bytes, options_);
+}
+
+Result<double> Predictor::load_us(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes) {
+  SimulateOptions options = options_;
+  options.load_only = true;
+  options.slice_bytes = 0;
+  Result<Simulated> loaded = simulate_with(request, choice, bytes, options);
+  if (!loaded.ok()) return loaded.status();
+  return loaded->time_us;
+}
+
+Result<Simulated> Predictor::simulate_with(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes, SimulateOptions options) {
   const Algorithm* const algorithm = find_algorithm(choice.algorithm);
   if (algorithm == nullptr || choice.channels < 1 || choice.channels > algorithm->max_channels(request, topology_)) {
     return Status(Code::kInvalidUsage, "'" + choice.algorithm + "' cannot do " + collective_name(request.collective) + " on " +
@@ -81,7 +94,6 @@ Result<Simulated> Predictor::predict(const PlanRequest& request, const PlanChoic
                                            std::to_string(plan.instructions * (plan.all ? 1 : static_cast<uint64_t>(request.nranks))) +
                                            " instructions");
   }
-  SimulateOptions options = options_;
   if (choice.slice_bytes != 0) options.slice_bytes = choice.slice_bytes;
   const uint64_t affordable = std::max<uint64_t>(2, budget_ / std::max<uint64_t>(1, plan.instructions));
   options.max_slices = options.max_slices == 0 ? affordable : std::min(options.max_slices, affordable);

@@ -25,6 +25,9 @@ class Predictor {
   // cannot do the request here, or its plan is more than the budget lets simulate), and those of simulate().
   Result<Simulated> predict(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes);
 
+  // What the fullest link alone needs for its bytes: no prediction is less. Cheaper by far. Errors: as predict().
+  Result<double> load_us(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes);
+
   // Rank 0's program. Precondition: the algorithm can do the request with the choice.
   const Program& program(const PlanRequest& request, const PlanChoice& choice) { return planned(request, choice).first; }
 
@@ -39,6 +42,7 @@ class Predictor {
     uint64_t instructions = 0;  // to follow, for one slice
   };
   const Planned& planned(const PlanRequest& request, const PlanChoice& choice);
+  Result<Simulated> simulate_with(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes, SimulateOptions options);
 
   const Topology& topology_;
   SimulateOptions options_;

@@ -54,38 +54,107 @@ std::string microseconds(double us) {
 
 }  // namespace
 
-Ranking rank_candidates(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
-                        const SearchOptions& options, const Algorithm* only) {
-  Ranking ranking;
-  // The best so far of an algorithm with one parameter.
-  std::optional<Candidate> best;
-  const auto consider = [&](const PlanChoice& choice) {
-    Result<Simulated> predicted = predictor.predict(request, choice, bytes);
+namespace {
+
+// An algorithm with one value of its parameter, and what the fullest link needs with its best number of channels.
+struct Offer {
+  const Algorithm* algorithm = nullptr;
+  int parameter = 0;
+  double load_us = 0;
+  std::vector<std::pair<double, int>> channels;  // that load, and the number
+};
+
+// Finds the best numbers of channels and slices of an offer.
+class Trial {
+ public:
+  Trial(Predictor& predictor, const PlanRequest& request, uint64_t bytes, const std::vector<uint32_t>& slices, Ranking& ranking)
+      : predictor_(predictor), request_(request), bytes_(bytes), slices_(slices), ranking_(ranking) {}
+
+  // Every number of channels with the first and a middle slice, then the other slices with the best of them. The best, if any could be
+  // predicted.
+  std::optional<Candidate> run(const Offer& offer) {
+    best_.reset();
+    const size_t middle = slices_.size() / 2;
+    for (const auto& [load_us, channels] : offer.channels) {
+      if (best_ && load_us > best_->predicted_us) continue;
+      const PlanChoice choice{.algorithm = offer.algorithm->name, .channels = channels, .parameter = offer.parameter};
+      for (size_t i = 0; i < slices_.size(); i += std::max<size_t>(1, middle)) consider(choice, i);
+    }
+    for (size_t i = 1; best_ && i < slices_.size(); ++i) {
+      if (i % std::max<size_t>(1, middle) != 0) consider(best_->choice, i);
+    }
+    return best_;
+  }
+
+ private:
+  void consider(PlanChoice choice, size_t slice) {
+    choice.slice_bytes = slices_[slice];
+    const Program& program = predictor_.program(request_, choice);
+    const uint64_t whole = bytes_ * program.largest_num / std::max(1u, program.largest_den);
+    if (slice != 0 && slices_[slice] >= whole) return;  // the same as whole messages
+    Result<Simulated> predicted = predictor_.predict(request_, choice, bytes_);
     if (!predicted.ok()) {
-      ranking.skipped.push_back({choice, predicted.status().message()});
+      ranking_.skipped.push_back({choice, predicted.status().message()});
       return;
     }
     const Candidate candidate{choice, predicted->time_us};
-    if (!best || faster(candidate, *best)) best = candidate;
-  };
+    if (!best_ || faster(candidate, *best_)) best_ = candidate;
+  }
+
+  Predictor& predictor_;
+  const PlanRequest& request_;
+  uint64_t bytes_;
+  const std::vector<uint32_t>& slices_;
+  Ranking& ranking_;
+  std::optional<Candidate> best_;
+};
+
+// What the algorithms offer, those with the least load first.
+std::vector<Offer> offers(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
+                          const SearchOptions& options, const Algorithm* only, Ranking& ranking) {
+  std::vector<Offer> all;
   for (const Algorithm* algorithm : algorithms()) {
     if (only != nullptr && only != algorithm) continue;
     const std::set<int> counts = channel_counts(options.channels, algorithm->max_channels(request, topology));
     for (const int parameter : parameters_of(*algorithm)) {
-      best.reset();
+      Offer offer{.algorithm = algorithm, .parameter = parameter};
       for (const int channels : counts) {
-        PlanChoice choice{.algorithm = algorithm->name, .channels = channels, .parameter = parameter};
-        const Program& program = predictor.program(request, choice);
-        if (!fits(program, options.most_fifos)) continue;
-        const uint64_t whole = bytes * program.largest_num / std::max(1u, program.largest_den);
-        for (const uint32_t slice : options.slices) {
-          if (slice >= whole && slice != options.slices.front()) continue;  // the same as whole messages
-          choice.slice_bytes = slice;
-          consider(choice);
+        const PlanChoice choice{.algorithm = algorithm->name, .channels = channels, .parameter = parameter};
+        if (!fits(predictor.program(request, choice), options.most_fifos)) continue;
+        Result<double> load_us = predictor.load_us(request, choice, bytes);
+        if (load_us.ok()) {
+          offer.channels.emplace_back(*load_us, channels);
+        } else {
+          ranking.skipped.push_back({choice, load_us.status().message()});
         }
       }
-      if (best) ranking.candidates.push_back(*best);
+      if (offer.channels.empty()) continue;
+      std::sort(offer.channels.begin(), offer.channels.end());
+      offer.load_us = offer.channels[0].first;
+      all.push_back(std::move(offer));
     }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Offer& a, const Offer& b) { return a.load_us < b.load_us * (1 - kSame); });
+  return all;
+}
+
+}  // namespace
+
+Ranking rank_candidates(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
+                        const SearchOptions& options, const Algorithm* only) {
+  Ranking ranking;
+  double fastest_us = std::numeric_limits<double>::infinity();
+  Trial trial(predictor, request, bytes, options.slices, ranking);
+  for (const Offer& offer : offers(predictor, topology, request, bytes, options, only, ranking)) {
+    if (offer.load_us > options.interest * fastest_us) {
+      ranking.skipped.push_back({{.algorithm = offer.algorithm->name, .channels = offer.channels[0].second, .parameter = offer.parameter},
+                                 "its fullest link alone takes " + microseconds(offer.load_us)});
+      continue;
+    }
+    const std::optional<Candidate> best = trial.run(offer);
+    if (!best) continue;
+    ranking.candidates.push_back(*best);
+    fastest_us = std::min(fastest_us, best->predicted_us);
   }
   std::stable_sort(ranking.candidates.begin(), ranking.candidates.end(), faster);
   return ranking;

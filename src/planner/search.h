@@ -20,6 +20,8 @@ struct SearchOptions {
   std::vector<int> channels = {1, 2, 4, 8};  // to try; where an algorithm has a use for fewer than the last, that number too
   // The most FIFO channels between two ranks; 0: no limit. What an executor runs has kMaxChannels.
   int most_fifos = 0;
+  // What cannot but take so many times as long as the fastest, because of its fullest link, is not simulated.
+  double interest = 1;
   // Slices to try, in bytes; 0: whole messages (or what the predictor's options say).
   std::vector<uint32_t> slices = {0};
 };

@@ -119,7 +119,6 @@ void show_links(const Graph& graph, std::string& out) {
     }
     const std::string each = least == most ? std::to_string(most) : std::to_string(least) + "-" + std::to_string(most);
     const std::string rate = count == 1 ? text("%.4g", GBps) : text("%d x %.4g", count, GBps);
-    std::stable_partition(order.begin(), order.end(), [](const Key& key) { return std::get<0>(key) == "endpoint"; });
     line(out, text("  %-23s %-11s %15s %9.4g  %s", (a + " -> " + b).c_str(), kind.c_str(), rate.c_str(), latency, each.c_str()));
   }
 }

@@ -21,7 +21,7 @@ std::unique_ptr<const Topology> system_topology(const char* name) {
 
 Ranking ranked(const Topology& topology, const PlanRequest& request, uint64_t bytes) {
   Predictor predictor(topology, {.max_slices = 16}, 1'000'000);
-  return rank_candidates(predictor, topology, request, bytes, {.slices = {0, 1 << 20}});
+  return rank_candidates(predictor, topology, request, bytes, {.interest = 3, .slices = {0, 1 << 20}});
 }
 
 TEST(Search, LargeAllReduceOnASwitchMovesTheLeastBytes) {
@@ -68,7 +68,9 @@ TEST(Search, RangesCoverAllSizesAndAreTheSameEveryTime) {
         EXPECT_EQ(ranges[i].most_bytes, b.value()[i].most_bytes);
         EXPECT_FALSE(ranges[i].choice.reason.empty());
         EXPECT_EQ(ranges[i].choice.protocol == Protocol::kInline, ranges[i].most_bytes <= 4096);
-        if (i > 0) EXPECT_GT(ranges[i].most_bytes, ranges[i - 1].most_bytes);
+        if (i > 0) {
+          EXPECT_GT(ranges[i].most_bytes, ranges[i - 1].most_bytes);
+        }
       }
     }
   }

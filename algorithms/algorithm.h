@@ -3,6 +3,7 @@
 // Threading: immutable.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string_view>
 
@@ -21,6 +22,8 @@ struct Algorithm {
   int (*max_channels)(const PlanRequest& request, const Topology& topology);
   // Precondition: 1 <= choice.channels <= max_channels(request, topology), 0 <= rank < request.nranks.
   Program (*generate)(const PlanRequest& request, const PlanChoice& choice, const Topology& topology, int rank);
+  // Values of PlanChoice::parameter that the planner tries beside 0; those that are 0 are none.
+  std::array<int, 4> parameters = {};
 };
 
 // All of them, in the list's order.

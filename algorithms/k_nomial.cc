@@ -1,11 +1,13 @@
 // K-nomial tree: broadcast, reduce, and all-reduce as a reduce to rank 0 and a broadcast from it. A rank's children are k-1 at each level,
 // served one after another: fewer levels than a binomial tree, for more messages of one rank. That wins where messages to several ranks
-// overlap: tiny N, shared memory. The radix k is 4; PlanChoice has no parameter for it yet.
+// overlap: tiny N, shared memory. The parameter is the radix k, from 2 on; by default 4.
 //
-// Levels L = ceil(log4 n), steps at most 3 L; all-reduce 6 L; one more for a reduce that must keep the order of the ranks and whose root
-// is not rank 0. A rank sends at most 3 L N bytes, N = bytes of the buffer. Any n, any root. An all-reduce's elements are reduced at rank 0
-// and copied from there: the same bits everywhere.
+// Levels L = ceil(log_k n), steps at most (k-1) L; all-reduce twice; one more for a reduce that must keep the order of the ranks and whose
+// root is not rank 0. A rank sends at most (k-1) L N bytes, N = bytes of the buffer. Any n, any root. An all-reduce's elements are reduced
+// at rank 0 and copied from there: the same bits everywhere.
 // Wilkins et al.: "Generalized collective algorithms for the exascale era", IEEE Cluster 2023.
+#include <algorithm>
+
 #include "algorithms/algorithm.h"
 #include "algorithms/channel_share.h"
 #include "algorithms/tree.h"
@@ -14,7 +16,7 @@
 namespace tutti {
 namespace {
 
-constexpr int kRadix = 4;
+constexpr int kDefaultRadix = 4;
 
 int max_channels(const PlanRequest& request, const Topology& /*topology*/) {
   switch (request.collective) {
@@ -29,7 +31,8 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
   if (request.nranks == 1) return copy_alone(request, choice);
   ProgramBuilder builder(request, choice, rank);
   builder.largest_message(1, static_cast<uint32_t>(choice.channels));
-  const auto node = [&](int root) { return k_nomial_node(kRadix, request.nranks, root, rank); };
+  const int radix = choice.parameter < 2 ? kDefaultRadix : std::min(choice.parameter, request.nranks);
+  const auto node = [&](int root) { return k_nomial_node(radix, request.nranks, root, rank); };
   for (int c = 0; c < choice.channels; ++c) {
     const ChannelShare share{c, choice.channels};
     const Region in = share.of(Buffer::kInput), out = share.of(Buffer::kOutput);
@@ -48,7 +51,7 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 }  // namespace
 
 extern const Algorithm k_nomial_algorithm = {
-    "k_nomial", "a tree of radix 4: at most 3 ceil(log4 n) steps, and as many times N bytes sent; all-reduce twice the steps", max_channels,
-    generate};
+    "k_nomial", "a tree of radix k, the parameter (4): at most (k-1) ceil(log_k n) steps, as many times N bytes sent; all-reduce twice",
+    max_channels, generate};
 
 }  // namespace tutti

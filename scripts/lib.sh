@@ -3,9 +3,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-kPackages=(build-essential cmake ninja-build pkg-config ccache libhwloc-dev libhwy-dev nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev)
+kPackages=(build-essential cmake ninja-build pkg-config ccache libhwloc-dev libhwy-dev nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev libpugixml-dev)
 # What only the tests need: launchers that they start programs with, doxygen, and network namespaces. Without them those tests are left out, and say so.
-kTestPackages=(openmpi-bin mpich doxygen iproute2)
+kTestPackages=(openmpi-bin mpich doxygen iproute2 libsimgrid-dev)
 
 say() { printf '== %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

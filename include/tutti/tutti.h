@@ -182,7 +182,7 @@ typedef enum {
   tuttiMemTotal = 0,       /**< tuttiMemConnections + tuttiMemScratch. */
   tuttiMemConnections = 1, /**< FIFOs into this rank, made at their first use. */
   tuttiMemScratch = 2,     /**< Temporary results of algorithms that need them. */
-  tuttiMemBudget = 3       /**< The most that tuttiMemConnections may reach (TUTTI_MEMORY). */
+  tuttiMemBudget = 3       /**< The most that tuttiMemTotal may reach (TUTTI_MEMORY). */
 } tuttiMemStat_t;
 
 /** *value: what the communicator uses now. Any thread. Errors: tuttiInvalidArgument. */

@@ -1,6 +1,7 @@
 // The C entry points of a communicator's life, and of groups: check, guard, hand on.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 
@@ -13,6 +14,8 @@ using namespace tutti;
 
 namespace tutti {
 namespace {
+
+constexpr double kLeastMeeting_s = 1;  // even where the launcher took nearly all of the init timeout
 
 // A double of tuttiConfig_t over the process's setting.
 Status lay_over(const char* name, double value, double& field) {
@@ -94,13 +97,16 @@ Status init_from_env(tuttiComm_t* comm, const tuttiConfig_t* given) {
   *comm = nullptr;
   const Result<Config> config = effective_config(given);
   if (!config.ok()) return config.status();
+  const auto begun = std::chrono::steady_clock::now();
   const Result<JobPlace> place = find_job(config.value());
   if (!place.ok()) return place.status();
+  // One bound for both: what the launcher's exchange has left.
+  const double bound_s = config.value().init_timeout_s, spent_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   static std::atomic<uint32_t> calls{0};  // relaxed: only numbers
   const Joining joining = {.rank = place.value().rank,
                            .nranks = place.value().nranks,
                            .meeting = calls.fetch_add(1, std::memory_order_relaxed) + 1,
-                           .timeout_s = config.value().init_timeout_s};
+                           .timeout_s = bound_s > 0 ? std::max(bound_s - spent_s, kLeastMeeting_s) : 0};
   return make_or_queue(comm, place.value().id, joining, config.value());
 }
 

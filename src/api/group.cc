@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <new>
+#include <span>
 #include <thread>
 
 namespace tutti {
@@ -132,6 +134,12 @@ class Meeting {
     finished_ = true;
     changed_.notify_all();
   }
+  // Some will never come: lets those go that do.
+  Status call_off() {
+    Status status(Code::kSystem, "out of memory while a group was put on its streams");
+    finish(status);
+    return status;
+  }
 
  private:
   std::mutex mutex_;
@@ -141,12 +149,23 @@ class Meeting {
   Status status_;
 };
 
+// Has the streams attend: all of them, or none for long. Errors: kSystem (out of memory).
+Status invite(std::span<HostStream* const> streams, const std::shared_ptr<Meeting>& meeting) {
+  try {
+    for (HostStream* stream : streams) stream->enqueue([meeting] { return meeting->attend(); });
+  } catch (const std::bad_alloc&) {
+    return meeting->call_off();
+  }
+  return {};
+}
+
 // Groups that have several streams in common must lie in all of them in the same order.
 std::mutex enqueue_mutex;
 
 Status run_on_streams(const std::vector<HostStream*>& streams, Batch batch) {
   // shared_ptr: std::function wants copyable tasks.
   const auto shared = std::make_shared<Batch>(std::move(batch));
+  const auto meeting = std::make_shared<Meeting>(streams.size() - 1);
   Entered entered;
   if (Status status = entered.enter(shared->communicators()); !status.ok()) return status;
   shared->take_turns();
@@ -156,19 +175,32 @@ Status run_on_streams(const std::vector<HostStream*>& streams, Batch batch) {
     shared->end_on_stream();
     return status;
   };
+  const auto call_off = [&](Status status) {
+    status = shared->call_off(std::move(status));
+    shared->end_on_stream();
+    return status;
+  };
   if (streams.size() == 1) {
-    streams.front()->enqueue(run);
+    try {
+      streams.front()->enqueue(run);
+    } catch (const std::bad_alloc&) {
+      return call_off({Code::kSystem, "out of memory while an operation was put on its stream"});
+    }
     return {};
   }
-  const auto meeting = std::make_shared<Meeting>(streams.size() - 1);
   std::lock_guard lock(enqueue_mutex);
-  streams.front()->enqueue([meeting, run] {
-    meeting->await_all();
-    Status status = run();
-    meeting->finish(status);
-    return status;
-  });
-  for (size_t i = 1; i < streams.size(); ++i) streams[i]->enqueue([meeting] { return meeting->attend(); });
+  // First those that only attend: if memory ends midway, they are let go.
+  if (Status status = invite(std::span(streams).subspan(1), meeting); !status.ok()) return call_off(status);
+  try {
+    streams.front()->enqueue([meeting, run] {
+      meeting->await_all();
+      Status status = run();
+      meeting->finish(status);
+      return status;
+    });
+  } catch (const std::bad_alloc&) {
+    return call_off(meeting->call_off());
+  }
   return {};
 }
 
@@ -198,11 +230,11 @@ Status Group::run_beside_streams() {
   if (Status status = entered.enter(batch_.communicators()); !status.ok()) return status;
   std::vector<Communicator::Submitted> before;
   for (const Communicator* comm : batch_.communicators()) before.push_back(comm->submitted());
-  batch_.take_turns();
   const auto meeting = std::make_shared<Meeting>(streams_.size());
+  batch_.take_turns();
   {
     std::lock_guard lock(enqueue_mutex);
-    for (HostStream* stream : streams_) stream->enqueue([meeting] { return meeting->attend(); });
+    if (Status status = invite(streams_, meeting); !status.ok()) return batch_.call_off(std::move(status));
   }
   meeting->await_all();
   for (size_t i = 0; i < before.size(); ++i) batch_.communicators()[i]->wait_for(before[i]);

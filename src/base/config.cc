@@ -93,7 +93,7 @@ const Row kRows[] = {
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 4096, 16 << 20, c.slot_bytes); }},
     {{"TUTTI_SLOTS", "4", "slots of a FIFO (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 2, 64, c.slots); }},
-    {{"TUTTI_MEMORY", "256M", "bytes that the connections of one communicator may take on a rank (the same on all ranks)"},
+    {{"TUTTI_MEMORY", "256M", "bytes that connections and scratch of one communicator may take on a rank (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) { return set_integer(n, v, 1 << 20, uint64_t{1} << 40, c.memory_bytes); }},
     {{"TUTTI_LANES", "1", "operations of one communicator that may be in flight at once, on streams: 1, 2 or 4 (the same on all ranks)"},
      [](Config& c, std::string_view n, std::string_view v) {

@@ -29,7 +29,7 @@ struct Config {
   double device_wait_s = 5;     // that an operation which failed waits for its device
   uint64_t slot_bytes = 64 * 1024;
   uint64_t slots = 4;
-  uint64_t memory_bytes = 256 << 20;  // the most that a communicator's FIFOs may take on a rank
+  uint64_t memory_bytes = 256 << 20;  // the most that a communicator's FIFOs and scratch may take on a rank
   uint64_t lanes = 1;               // operations of a communicator that may be in flight at once, on streams
   std::string socket_ifname;        // empty: all that lead out of the host
   uint64_t tcp_sockets = 2;         // of a pair of ranks

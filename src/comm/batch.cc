@@ -24,6 +24,7 @@ void Batch::add(Communicator& comm, const PointToPoint& call) {
 }
 
 void Batch::take_turns() {
+  walkers_.reserve(operations_.size());  // nothing may fail between a turn and its run
   for (Operation& operation : operations_) {
     operation.turn = operation.comm->take_turn(operation.request.collective);
     // The vectors have come to rest.
@@ -31,6 +32,12 @@ void Batch::take_turns() {
     operation.request.output_blocks = operation.outputs;
     operation.request.calls = operation.calls;
   }
+}
+
+Status Batch::call_off(Status status) {
+  for (Communicator* comm : communicators_) comm->fail(status);
+  static_cast<void>(run());
+  return status;
 }
 
 void Batch::begin_on_stream() {

@@ -24,6 +24,9 @@ class Batch {
   // Runs them to their end. One that fails ends; the others go on, since their peers count on them. Returns the first error.
   Status run();
 
+  // In place of run(), where it cannot be run: fails its communicators, and frees the lanes of its turns. Returns `status`.
+  Status call_off(Status status);
+
   const std::vector<Communicator*>& communicators() const { return communicators_; }
   // Counts them as running on a stream, or as ended there.
   void begin_on_stream();

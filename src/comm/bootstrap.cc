@@ -7,7 +7,9 @@
 #include <set>
 
 #include "base/host.h"
+#include "base/interfaces.h"
 #include "comm/transports.h"
+#include "topology/cluster.h"
 
 namespace tutti {
 namespace {
@@ -22,6 +24,7 @@ Bytes encode(const Member& member) {
   writer.text(member.node);
   writer.text(member.device);
   writer.text(member.vendor);
+  writer.f64(member.network_GBps);
   writer.u32(static_cast<uint32_t>(member.cpus.size()));
   for (const uint16_t cpu : member.cpus) writer.u16(cpu);
   writer.u32(static_cast<uint32_t>(member.agreed.size()));
@@ -39,6 +42,7 @@ Result<Member> decode(std::span<const std::byte> bytes, int rank) {
   member.node = reader.text();
   member.device = reader.text();
   member.vendor = reader.text();
+  member.network_GBps = reader.f64();
   for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.cpus.push_back(reader.u16());
   for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.agreed.push_back(reader.text());
   const auto transport = reader.bytes();
@@ -67,6 +71,17 @@ std::string transports_of(const Member& member) {
     if (setting.starts_with(kName)) return setting.substr(kName.size());
   }
   return {};
+}
+
+// What leads out of the node, together. Interfaces that cannot be listed are the transport's to complain of.
+double own_network_GBps(const Config& config) {
+  if (!leads_between_nodes(config.transports)) return 0;
+  const Result<std::vector<Interface>> interfaces = usable_interfaces(config.socket_ifname);
+  std::vector<std::string> names;
+  if (interfaces.ok()) {
+    for (const Interface& each : interfaces.value()) names.push_back(each.name);
+  }
+  return network_GBps(names);
 }
 
 Status compare(const Member& first, const Member& other) {
@@ -109,6 +124,7 @@ Member make_member(int rank, const Config& config, std::span<const std::byte> tr
           .host = host_name(),
           .node = config.node_id.empty() ? node_identity() : config.node_id,
           .device = config.device,
+          .network_GBps = own_network_GBps(config),
           .cpus = own_cpus(),
           .agreed = agreed_settings(config),
           .transport = {transport.begin(), transport.end()}};

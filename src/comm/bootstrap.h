@@ -20,6 +20,7 @@ struct Member {
   std::string node;                  // ranks of equal node share memory
   std::string device;                // that its buffers lie in: "host"
   std::string vendor;                // of that
+  double network_GBps = 0;           // of the network interfaces that it uses, together; 0: unknown
   std::vector<uint16_t> cpus;        // that it may run on
   std::vector<std::string> agreed;   // settings that must be equal, as NAME=VALUE
   std::vector<std::byte> transport;  // its address there

@@ -8,12 +8,21 @@
 #include "base/log.h"
 #include "comm/transports.h"
 #include "device/devices.h"
+#include "topology/cluster.h"
 
 namespace tutti {
 namespace {
 
 constexpr double kDefaultSpinUs = 50;
 constexpr int kAbortWaitMs = 10'000;
+
+std::vector<RankPlace> places(const std::vector<Member>& members) {
+  std::vector<RankPlace> all;
+  for (const Member& member : members) {
+    all.push_back({.node = member.node, .device = member.device, .vendor = member.vendor, .network_GBps = member.network_GBps});
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -78,6 +87,7 @@ void Communicator::watch_health() {
   std::vector<std::string> who;
   for (const Member& member : membership_.members) who.push_back(describe(member));
   health_ = std::make_shared<Health>(*membership_.tree, context_, rank_, std::move(who), in_tree_);
+  transport_->interrupt_by([this] { return aborted() || health_->failed() || poison_code() != Code::kOk; });
   membership_.tree->attach(context_, health_);
 }
 
@@ -86,8 +96,12 @@ Status Communicator::set_up() {
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
   const PlannerLimits limits = {.inline_bytes = can_inline ? transport_->shapes().inlined.capacity : 0,
                                 .forced_algorithm = config_.algorithm,
-                                .carried = (transport_->abilities() & kAbilityMapped) == 0};
-  Result<std::unique_ptr<Planner>> planner = Planner::create(single_host_topology(nranks_), rank_, limits);
+                                .carried = (transport_->abilities() & kAbilityMapped) == 0,
+                                .slot_bytes = transport_->shapes().staged.capacity,
+                                .slots = static_cast<uint32_t>(config_.slots)};
+  Result<std::unique_ptr<const Topology>> topology = Topology::create(cluster_graph(places(membership_.members)));
+  if (!topology.ok()) return topology.status();
+  Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);
   const auto lanes = static_cast<int>(config_.lanes);
@@ -101,7 +115,7 @@ Status Communicator::set_up() {
 }
 
 MemoryUse Communicator::memory() const {
-  MemoryUse use = {.connections = budget_->used(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
+  MemoryUse use = {.connections = budget_->connections(), .scratch = point_to_point_->scratch_bytes(), .budget = budget_->bytes()};
   for (const auto& lane : lanes_) use.scratch += lane->scratch_bytes();
   return use;
 }
@@ -268,6 +282,12 @@ Status Communicator::finalize() {
   health_->leave();
   transport_->farewell(PeerState::kLeft);
   return {};
+}
+
+void Communicator::fail(const Status& status) {
+  health_->report(
+      {.kind = Failure::Kind::kFailed, .culprit = rank_, .sentence = describe_peer(rank_) + " failed: " + status.message()});
+  static_cast<void>(poison(status));
 }
 
 bool Communicator::abort() {

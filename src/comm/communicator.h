@@ -48,7 +48,7 @@ struct Explanation {
 struct MemoryUse {
   size_t connections = 0;
   size_t scratch = 0;
-  size_t budget = 0;  // of the connections
+  size_t budget = 0;  // of both together
 };
 
 class Communicator {
@@ -113,6 +113,8 @@ class Communicator {
   // Makes operations that wait return, tells the peers, and waits (at most 10 s) until no thread is inside: true if so. Of an operation
   // that it ends, nothing touches the communicator after leave() or stream_operation_ends().
   bool abort();
+  // This rank fails before an operation that has its turn: all hear of it, and every turn that is run fails at once.
+  void fail(const Status& status);
   // Waits until the operations on streams have ended, within their own bounds.
   void drain() { wait_for_streams(); }
   // Waits, at most the device's bound, until this rank's device has finished what was issued for operations that failed. Precondition: no

@@ -91,8 +91,15 @@ Result<Fd> listen_near(ControlAddress& endpoint) {
   ControlAddress wanted = endpoint;
   wanted.port = 0;
   if (!wanted.is_loopback()) std::fill(wanted.address.begin() + (wanted.is_v4() ? 12 : 0), wanted.address.end(), std::byte{0});
-  const SocketAddress address = SocketAddress::of(wanted);
+  SocketAddress address = SocketAddress::of(wanted);
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd && !wanted.is_v4()) {  // IPv6 is switched off
+    wanted.address[10] = wanted.address[11] = std::byte{0xff};
+    address = SocketAddress::of(wanted);
+    fd.reset(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  }
+  const int off = 0;
+  if (!wanted.is_v4()) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (!fd) return system_error("create a socket", errno);
   if (bind(fd.get(), address.get(), address.length) != 0 || listen(fd.get(), SOMAXCONN) != 0) {
     return system_error("listen for control connections", errno);

@@ -40,7 +40,7 @@ struct SocketAddress {
 };
 
 // A socket that listens at an address of `endpoint`'s family, on a port that the system chooses and that is set in `endpoint`: on the
-// loopback interface where the endpoint is there, else on all interfaces. Errors: kSystem.
+// loopback interface where the endpoint is there, else on all interfaces; :: is IPv4 as well. Errors: kSystem.
 Result<Fd> listen_near(ControlAddress& endpoint);
 
 }  // namespace tutti

@@ -12,7 +12,7 @@ Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Join
   }
   const Result<ControlLoop*> loop = ControlLoop::instance();
   if (!loop.ok()) return loop.status();
-  ControlAddress control = id.control_address();
+  ControlAddress control = id.children_anywhere ? ControlAddress() : id.control_address();
   Result<Fd> listener = listen_near(control);
   if (!listener.ok()) return listener.status();
   const auto node = std::make_shared<TreeNode>(*loop.value(), joining, mine);
@@ -20,15 +20,17 @@ Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Join
     node->give_up(status);
     return status;
   }
-  const Result<Place> place = join_rendezvous(id, joining, control);
-  if (!place.ok()) {
-    node->give_up(place.status());
-    return place.status();
-  }
   const Dialer::Deadline deadline = deadline_after(joining.timeout_s);
-  const int parent = place.value().parent;
-  Dialer dialer(place.value().parent_control, "rank " + std::to_string(parent) + "'s control listener",
-                "its process has ended, or the network is blocked",
+  Result<Seated> seated = join_rendezvous(id, joining, control, deadline);
+  if (!seated.ok()) {
+    node->give_up(seated.status());
+    return seated.status();
+  }
+  const Place& place = seated->place;
+  node->take_line(std::move(seated->line), std::move(seated->decoder));
+  const int parent = place.parent;
+  Dialer dialer(place.parent_control, place.parent_name + "'s control listener",
+                place.parent_name + " has ended, or the network is blocked",
                 static_cast<size_t>(joining.nranks) * (kMaxJoinBytes + 12) + kMaxTreePayloadBytes, deadline);
   const auto dial = [&]() -> Status {
     if (Status status = dialer.connect(); !status.ok()) return status;
@@ -38,12 +40,13 @@ Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Join
     return dialer.join({});
   };
   if (parent >= 0) {
-    if (Status status = dial(); !status.ok()) {
+    if (Status failed = dial(); !failed.ok()) {
+      const Status status = node->reason_for(failed);
       node->give_up(status);
       return status;
     }
   }
-  node->take_place(place.value(), dialer.take_fd(), dialer.take_decoder());
+  node->take_place(place, dialer.take_fd(), dialer.take_decoder());
   Result<std::vector<Bytes>> table = node->await_table(deadline);
   if (!table.ok()) return table.status();
   return Joined{std::move(*table), std::shared_ptr<ControlTree>(new ControlTree(node))};

@@ -1,6 +1,7 @@
 #include "comm/lane.h"
 
 #include <bit>
+#include <new>
 #include <utility>
 
 #include "comm/communicator.h"
@@ -33,7 +34,7 @@ uint64_t hash_counts(const Request& request) {
 
 Lane::Lane(Communicator& comm, int index, int lanes)
     : comm_(comm),
-      executor_(comm.device(), *comm.transport_, index, comm.config_.stream_bytes),
+      executor_(comm.device(), *comm.transport_, index, comm.config_.stream_bytes, comm.budget_.get()),
       lanes_shift_(std::countr_zero(static_cast<unsigned>(lanes))) {}
 
 // A repeated call finds its launch by its shape, which says all that selects.
@@ -79,11 +80,13 @@ Status Lane::begin(const Request& request, uint64_t number) {
 }
 
 Status Lane::begin_moving() {
-  const Status status = is_mail() ? start_point_to_point(*current_) : start(*current_);
-  if (status.ok()) return status;
-  // What it ran into is a consequence then.
-  if (comm_.aborted()) return fail_quietly({Code::kAborted, describe() + ": the communicator was aborted"});
-  return fail({status.code(), describe() + ": " + status.message()});
+  Status status;
+  try {
+    status = is_mail() ? start_point_to_point(*current_) : start(*current_);
+  } catch (const std::bad_alloc&) {  // a turn that is not ended would keep the lane for good
+    status = {Code::kSystem, "out of memory"};
+  }
+  return status.ok() ? status : fail_to_begin(status);
 }
 
 Status Lane::start(const Request& request) {

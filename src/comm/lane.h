@@ -74,6 +74,10 @@ class Lane {
   Status fail_mismatch(int peer, const Health::Difference& difference);
   Status fail_unexplained(const Answer* answer);
   Status fail_timeout(const WaitingFor& waiting, double waited_s, const std::vector<Answer>& answers);
+  Result<std::string> who_is_late(const std::vector<Answer>& answers, int waited_for);
+  Status fail_to_begin(const Status& status);
+  Status fail_unreached(int peer, const Status& status);
+  std::optional<Status> known_failure();
   Status fail_died(int peer);
   Status fail_heard(const Failure& failure);
   std::string describe() const;

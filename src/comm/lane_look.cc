@@ -1,7 +1,9 @@
 // What a lane does about an operation that waits: it asks whether its peers still live, whether they are in the same call, and when its
 // time is over who is where. Nothing here is on the data path.
+#include <algorithm>
 #include <cstdio>
 #include <map>
+#include <thread>
 
 #include "base/log.h"
 #include "comm/communicator.h"
@@ -80,7 +82,45 @@ Status Lane::look_at_peer(const WaitingFor& waiting, double waited_s) {
   }
   if (!gone_since_) gone_since_ = Clock::now();
   if (seconds_since(*gone_since_) < kReasonWithin_s) return {};
+  if (state == PeerState::kAbsent) return fail_died(peer);  // without a goodbye
   return fail({Code::kRemote, describe() + ": " + comm_.describe_peer(peer) + " failed or was aborted: its own error says why"});
+}
+
+// What others have told, or this rank has done: then what an operation runs into is a consequence.
+std::optional<Status> Lane::known_failure() {
+  if (comm_.aborted()) return fail_quietly({Code::kAborted, describe() + ": the communicator was aborted"});
+  if (const std::optional<Failure> failure = comm_.health().failure_of_others()) return fail_heard(*failure);
+  if (comm_.poison_code() != Code::kOk) return fail_quietly(comm_.usable());
+  return std::nullopt;
+}
+
+// It could not be planned, or a connection that it needs could not be made.
+Status Lane::fail_to_begin(const Status& status) {
+  if (std::optional<Status> known = known_failure()) return *known;
+  const int peer = executor_.unreached();
+  if (status.code() == Code::kTimeout && peer != kNoPeer) return fail_unreached(peer, status);
+  return fail({status.code(), describe() + ": " + status.message()});
+}
+
+// The peer is silent. As look_at_time() and fail_timeout(), but here nothing moves meanwhile.
+Status Lane::fail_unreached(int peer, const Status& status) {
+  Health& health = comm_.health();
+  constexpr auto kNap = std::chrono::milliseconds(1);
+  for (const auto begun = Clock::now(); health.somebody_asks(kFindingWithin_s) && seconds_since(begun) < kFindingWithin_s;) {
+    if (std::optional<Status> known = known_failure()) return *known;
+    std::this_thread::sleep_for(kNap);
+  }
+  census_ = health.ask(Health::kEverybody);
+  std::vector<Answer> answers;
+  for (const auto begun = Clock::now(); seconds_since(begun) < kAnswersWithin_s; std::this_thread::sleep_for(kNap)) {
+    if (std::optional<Status> known = known_failure()) return *known;
+    answers = health.answers(census_);
+    if (answers.size() + 1 == static_cast<size_t>(comm_.nranks_)) break;
+  }
+  const Result<std::string> late = who_is_late(answers, peer);
+  if (!late.ok()) return late.status();
+  return fail({Code::kTimeout, describe() + ": could not connect to " + comm_.describe_peer(peer) + ": " + status.message() + late.value() +
+                                   " (timeout, TUTTI_TIMEOUT)"});
 }
 
 Status Lane::fail_died(int peer) {
@@ -179,7 +219,9 @@ Status Lane::look_at_time(const WaitingFor& waiting, double waited_s) {
   return {};
 }
 
-Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std::vector<Answer>& answers) {
+// Of those who never came to this call, what each does instead: a sentence, with its full stop before it. An error has ended the operation:
+// somebody is in another call. `waited_for`: the only one that counts, where this is mail.
+Result<std::string> Lane::who_is_late(const std::vector<Answer>& answers, int waited_for) {
   std::map<int, const Answer*> by_rank;
   for (const Answer& answer : answers) by_rank[answer.rank] = &answer;
   std::map<std::string, std::vector<int>> late;  // by what they do
@@ -188,23 +230,29 @@ Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std:
     const auto found = by_rank.find(rank);
     if (found == by_rank.end()) {
       late["does not answer (its process is stopped, or it is cut off)"].push_back(rank);
-    } else if (is_mail() ? rank == waiting.peer : found->second->calls <= number_ || found->second->left) {
+    } else if (is_mail() ? rank == waited_for : found->second->calls <= number_ || found->second->left) {
       late[found->second->doing].push_back(rank);
     } else if (const auto difference = is_mail() ? std::nullopt : comm_.health().difference(*found->second)) {
       return fail_mismatch(rank, *difference);
     }
   }
+  return late.empty() ? std::string(". All ranks are in this call") : ". Who never came to this call: " + list_groups(late);
+}
+
+Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std::vector<Answer>& answers) {
+  const Result<std::string> late = who_is_late(answers, waiting.peer);
+  if (!late.ok()) return late.status();
   std::string text = describe() + ": waited " + seconds_text(waited_s) + " for ";
   if (checking_) {
     text += "all ranks to bring this call (TUTTI_CHECK)";
   } else {
-    const auto found = by_rank.find(waiting.peer);
+    const auto found = std::find_if(answers.begin(), answers.end(), [&](const Answer& each) { return each.rank == waiting.peer; });
     text += comm_.describe_peer(waiting.peer);
-    text += found == by_rank.end()                          ? ", which does not answer"
-            : !is_mail() && found->second->calls <= number_ ? ", which never came to this call"
-                                                            : ", which waits for others itself, or is stuck";
+    text += found == answers.end()                   ? ", which does not answer"
+            : !is_mail() && found->calls <= number_ ? ", which never came to this call"
+                                                     : ", which waits for others itself, or is stuck";
   }
-  text += late.empty() ? ". All ranks are in this call" : ". Who never came to this call: " + list_groups(late);
+  text += late.value();
   if (!checking_) {
     text += std::string(" (") + (waiting.for_credit ? "credit" : "data") + ", channel " + std::to_string(waiting.channel) + ", step " +
             std::to_string(waiting.instruction) + ")";

@@ -109,6 +109,12 @@ Status MixedTransport::introduce(std::vector<std::vector<std::byte>> addresses) 
   return {};
 }
 
+void MixedTransport::interrupt_by(std::function<bool()> interrupted) {
+  for (Part& part : parts_) {
+    if (part.transport) part.transport->interrupt_by(interrupted);
+  }
+}
+
 bool MixedTransport::progress() {
   bool moved = false;
   for (Transport* transport : carried_) moved |= transport->progress();

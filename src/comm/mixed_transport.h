@@ -38,6 +38,7 @@ class MixedTransport final : public Transport {
                                             std::shared_ptr<MemoryBudget> budget) override;
   Result<FifoSender*> sender(const FifoKey& key, double timeout_s) override { return route(key.peer).sender(key, timeout_s); }
   Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) override { return route(key.peer).receiver(key, timeout_s); }
+  void interrupt_by(std::function<bool()> interrupted) override;
   bool progress() override;
   void settle() override;
   PeerState peer_state(int peer) const override { return route(peer).peer_state(peer); }

@@ -109,7 +109,7 @@ void Reception::complain(const std::string& message) {
     return;
   }
   complained_ = now;
-  log_warn(name_ + ": " + message + (swallowed_ != 0 ? " (and " + std::to_string(swallowed_) + " such events before)" : ""));
+  log_stranger(name_ + ": " + message + (swallowed_ != 0 ? " (and " + std::to_string(swallowed_) + " such events before)" : ""));
   swallowed_ = 0;
 }
 

@@ -1,4 +1,6 @@
 // A rank's end of the rendezvous, and the unique id. See rendezvous.h.
+#include <unistd.h>
+
 #include <cstring>
 
 #include "comm/rendezvous.h"
@@ -51,13 +53,15 @@ Hello make_hello(const Joining& joining, uint32_t to) {
               .nranks = static_cast<uint32_t>(joining.nranks),
               .to = to,
               .meeting = joining.meeting,
+              .pid = static_cast<uint64_t>(getpid()),
               .timeout_s = joining.timeout_s};
   return hello;
 }
 
-Result<Place> join_rendezvous(const RendezvousId& id, const Joining& joining, const ControlAddress& control) {
+Result<Seated> join_rendezvous(const RendezvousId& id, const Joining& joining, const ControlAddress& control,
+                               const Dialer::Deadline& deadline) {
   Dialer dialer(id.control_address(), "the rendezvous", "the process that made the unique id has ended, or the id is of another run",
-                kMaxAnswerBytes, deadline_after(joining.timeout_s));
+                kMaxAnswerBytes, deadline);
   if (Status status = dialer.connect(); !status.ok()) return status;
   Hello hello = make_hello(joining, kToRendezvous);
   if (Status status = random_bytes(hello.nonce); !status.ok()) return status;
@@ -70,7 +74,9 @@ Result<Place> join_rendezvous(const RendezvousId& id, const Joining& joining, co
   if (!answer.ok()) return answer.status();
   std::optional<Place> place = decode_place(answer.value().body, joining.nranks);
   if (!place) return Status(Code::kRemote, "the rendezvous sent a malformed place");
-  return std::move(*place);
+  // Who reached the rendezvous over loopback is on its host, and can be reached as that can.
+  if (place->parent_control.is_loopback() && !id.control_address().is_loopback()) place->parent_control.address = id.address;
+  return Seated{std::move(*place), dialer.take_fd(), dialer.take_decoder()};
 }
 
 }  // namespace tutti

@@ -19,6 +19,10 @@ Build own_build() {
   return {.version = library_version(), .id = build_id(), .host = host_name()};
 }
 
+std::string name_of(const Hello& hello) {
+  return "rank " + std::to_string(hello.rank) + " (host " + hello.build.host + ", pid " + std::to_string(hello.pid) + ")";
+}
+
 Bytes encode_hello(const Hello& hello) {
   ByteWriter writer;
   writer.u32(hello.build.protocol);
@@ -29,6 +33,7 @@ Bytes encode_hello(const Hello& hello) {
   writer.u32(hello.nranks);
   writer.u32(hello.to);
   writer.u32(hello.meeting);
+  writer.u64(hello.pid);
   writer.f64(hello.timeout_s);
   writer.raw(hello.nonce);
   return writer.take();
@@ -50,6 +55,7 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
   hello.nranks = reader.u32();
   hello.to = reader.u32();
   hello.meeting = reader.u32();
+  hello.pid = reader.u64();
   hello.timeout_s = reader.f64();
   hello.nonce = reader.array<Nonce>();
   const bool sane = hello.nranks >= 1 && hello.nranks <= uint32_t{kMaxRanks} && hello.rank < hello.nranks && hello.timeout_s >= 0 &&
@@ -111,8 +117,12 @@ Bytes encode_place(const Place& place) {
   writer.u32(place.position);
   writer.u32(static_cast<uint32_t>(place.parent));
   put(writer, place.parent_control);
+  writer.text(place.parent_name);
   writer.u32(static_cast<uint32_t>(place.children.size()));
-  for (const int child : place.children) writer.u32(static_cast<uint32_t>(child));
+  for (size_t i = 0; i < place.children.size(); ++i) {
+    writer.u32(static_cast<uint32_t>(place.children[i]));
+    writer.text(place.child_names[i]);
+  }
   return writer.take();
 }
 
@@ -122,10 +132,12 @@ std::optional<Place> decode_place(std::span<const std::byte> body, int nranks) {
   place.position = reader.u32();
   place.parent = static_cast<int>(reader.u32());
   place.parent_control = get_control_address(reader);
+  place.parent_name = reader.text();
   const uint32_t children = reader.u32();
   if (!reader.ok() || children > kTreeArity || place.position >= static_cast<uint32_t>(nranks)) return std::nullopt;
   for (uint32_t i = 0; i < children; ++i) {
     place.children.push_back(static_cast<int>(reader.u32()));
+    place.child_names.push_back(reader.text());
     if (place.children.back() < 0 || place.children.back() >= nranks) return std::nullopt;
   }
   const bool root = place.position == 0;

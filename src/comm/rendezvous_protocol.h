@@ -14,7 +14,7 @@ namespace tutti {
 
 using Nonce = std::array<std::byte, 32>;
 
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 3;
 
 // What a process runs. These fields come first in a hello and never change their form, so that any two versions can name each other.
 struct Build {
@@ -33,9 +33,13 @@ struct Hello {
   uint32_t nranks = 1;
   uint32_t to = kToRendezvous;  // the rank that the guest wants to talk to
   uint32_t meeting = 0;
+  uint64_t pid = 0;
   double timeout_s = 0;
   Nonce nonce{};
 };
+
+// "rank 3 (host h, pid 42)".
+std::string name_of(const Hello& hello);
 
 Bytes encode_hello(const Hello& hello);
 // Of another protocol's hello only the build and the rank are read.
@@ -65,7 +69,9 @@ struct Place {
   uint32_t position = 0;
   int parent = -1;  // its rank; -1: this is the root
   ControlAddress parent_control;
+  std::string parent_name;  // as name_of()
   std::vector<int> children;
+  std::vector<std::string> child_names;
 };
 Bytes encode_place(const Place& place);
 std::optional<Place> decode_place(std::span<const std::byte> body, int nranks);

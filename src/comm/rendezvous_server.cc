@@ -21,6 +21,9 @@ constexpr std::array<std::byte, 16> kAnyV4 = {{{}, {}, {}, {}, {}, {}, {}, {}, {
 // A meeting that is over is remembered so long, to tell who comes late why.
 constexpr auto kRememberOver = std::chrono::minutes(10);
 constexpr size_t kMaxRememberedOver = 1024;
+constexpr size_t kMaxLineBytes = 16384;  // a refusal: what a rank that has its place may say
+// The listener of one communicator closes so long after its meeting: whoever comes late to one that failed shall hear why.
+constexpr auto kCloseAfterFailure = std::chrono::seconds(60), kCloseAfter = std::chrono::seconds(2);
 
 class Listener {
  public:
@@ -37,6 +40,7 @@ class Listener {
   struct Seat {
     std::shared_ptr<Connection> connection;  // nullptr: has not come
     Arrival arrival;
+    std::string name;
   };
 
   // The ranks of one communicator to be.
@@ -44,19 +48,25 @@ class Listener {
     std::vector<Seat> seats;
     size_t taken = 0;
     uint64_t timer = 0;
+    bool seated = false;  // all have their places; `taken` are not done yet
     Status over;  // what everybody who comes later is told
   };
 
   void seat(Reception::Guest guest);
   void incompatible(const Hello& hello, const Status& status);
   Meeting* open_meeting(const Hello& hello, Connection& guest);
-  void finish(uint32_t number, Meeting& meeting);
+  bool hear(uint32_t number, Meeting& meeting, uint32_t rank, const Frame& frame);
+  void give_places(Meeting& meeting);
   void fail(uint32_t number, Meeting& meeting, const Status& status);
-  void end(uint32_t number, Meeting& meeting, Status over);
+  void end(uint32_t number, Meeting& meeting, Status over, std::chrono::seconds close_after = kCloseAfterFailure);
+  static Status complete() {
+    return {Code::kInvalidUsage, "this unique id's communicator is complete: make a new id for another one"};
+  }
 
   ControlLoop& loop_;
   std::map<uint32_t, Meeting> meetings_;
   std::multimap<ControlLoop::Clock::time_point, uint32_t> over_;  // to be forgotten, and when
+  bool closing_ = false;  // a timer will look whether this is needed any more
   Reception reception_;
 };
 
@@ -66,7 +76,7 @@ void Listener::seat(Reception::Guest guest) {
   if (!arrival || hello.to != kToRendezvous) return guest.connection->close();
   Meeting* const meeting = open_meeting(hello, *guest.connection);
   if (meeting == nullptr) return;
-  const std::string who = "rank " + std::to_string(hello.rank);
+  const std::string who = name_of(hello);
   const auto refuse_all = [&](Status status) {
     fail(hello.meeting, *meeting, status);
     refuse(*guest.connection, status);
@@ -75,19 +85,35 @@ void Listener::seat(Reception::Guest guest) {
     return refuse_all({Code::kInvalidUsage, who + " was told of " + std::to_string(hello.nranks) + " ranks, others of " +
                                                 std::to_string(meeting->seats.size()) + ": give all the same nranks"});
   }
+  if (meeting->seated) return refuse(*guest.connection, complete());
   Seat& seat = meeting->seats[hello.rank];
   if (seat.connection) {
     return refuse_all(
-        {Code::kInvalidUsage, "two processes joined as " + who + ": give each its own rank, and make a new id for every communicator"});
+        {Code::kInvalidUsage, "two processes joined as rank " + std::to_string(hello.rank) + ", " + seat.name + " and " + who +
+                             ": give each its own rank, and make a new id for every communicator"});
   }
-  seat = {guest.connection, *arrival};
-  // It has nothing more to say.
+  seat = {guest.connection, *arrival, who};
   guest.connection->hand_over(
-      0, [](Frame&) { return true; },
+      kMaxLineBytes, [this, meeting, number = hello.meeting, rank = hello.rank](Frame& frame) { return hear(number, *meeting, rank, frame); },
       [this, meeting, number = hello.meeting, who](const Status&) {
         fail(number, *meeting, {Code::kRemote, who + " ended before all ranks had come"});
       });
-  if (++meeting->taken == meeting->seats.size()) finish(hello.meeting, *meeting);
+  if (++meeting->taken == meeting->seats.size()) give_places(*meeting);
+}
+
+// What a rank that has its place says. False: its connection is closed.
+bool Listener::hear(uint32_t number, Meeting& meeting, uint32_t rank, const Frame& frame) {
+  Seat& seat = meeting.seats[rank];
+  if (meeting.seated && frame.type == FrameType::kDone) {
+    seat.connection.reset();
+    if (--meeting.taken == 0) end(number, meeting, complete(), kCloseAfter);
+    return false;
+  }
+  const std::string name = seat.name;
+  seat.connection.reset();
+  const bool says_why = frame.type == FrameType::kRefuse;
+  fail(number, meeting, says_why ? decode_refusal(frame.body, name) : Status(Code::kRemote, name + " broke the control protocol"));
+  return false;
 }
 
 void Listener::incompatible(const Hello& hello, const Status& status) {
@@ -132,7 +158,9 @@ Listener::Meeting* Listener::open_meeting(const Hello& hello, Connection& guest)
   return &meeting;
 }
 
-void Listener::finish(uint32_t number, Meeting& meeting) {
+void Listener::give_places(Meeting& meeting) {
+  loop_.cancel(std::exchange(meeting.timer, 0));
+  meeting.seated = true;
   // Ranks of one node side by side, nodes in the order of their lowest ranks, so that rank 0 comes first.
   std::map<uint64_t, size_t> first_of_node;
   std::vector<size_t> order(meeting.seats.size());
@@ -150,31 +178,35 @@ void Listener::finish(uint32_t number, Meeting& meeting) {
       const size_t parent = order[(position - 1) / kTreeArity];
       place.parent = static_cast<int>(parent);
       place.parent_control = meeting.seats[parent].arrival.control;
+      place.parent_name = meeting.seats[parent].name;
     }
     const size_t first_child = position * kTreeArity + 1;
     for (size_t child = first_child; child < std::min(first_child + kTreeArity, order.size()); ++child) {
       place.children.push_back(static_cast<int>(order[child]));
+      place.child_names.push_back(meeting.seats[order[child]].name);
     }
-    Connection& connection = *meeting.seats[order[position]].connection;
-    connection.send(FrameType::kPlace, encode_place(place));
-    connection.close_when_sent();
+    meeting.seats[order[position]].connection->send(FrameType::kPlace, encode_place(place));
   }
-  end(number, meeting, {Code::kInvalidUsage, "this unique id's communicator is complete: make a new id for another one"});
 }
 
 void Listener::fail(uint32_t number, Meeting& meeting, const Status& status) {
-  for (auto seat = meeting.seats.rbegin(); seat != meeting.seats.rend(); ++seat) {  // as in finish()
+  for (auto seat = meeting.seats.rbegin(); seat != meeting.seats.rend(); ++seat) {  // as in give_places()
     if (seat->connection) refuse(*seat->connection, status);
   }
   end(number, meeting, status);
 }
 
-void Listener::end(uint32_t number, Meeting& meeting, Status over) {
-  loop_.cancel(meeting.timer);
+void Listener::end(uint32_t number, Meeting& meeting, Status over, std::chrono::seconds close_after) {
+  loop_.cancel(std::exchange(meeting.timer, 0));
   meeting.seats.clear();
   meeting.seats.shrink_to_fit();
   meeting.over = std::move(over);
   over_.emplace(ControlLoop::Clock::now() + kRememberOver, number);
+  if (number != 0 || closing_) return;
+  closing_ = true;
+  loop_.at(ControlLoop::Clock::now() + close_after, [this] {
+    if (meetings_.size() == 1) delete this;
+  });
 }
 
 }  // namespace
@@ -202,7 +234,7 @@ Result<RendezvousId> open_rendezvous() {
                                : reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
   id.address = best.bytes;
   if (Status status = random_bytes(id.key); !status.ok()) return status;
-  // Never destroyed: it serves as long as the process lives, and its id may be used at any time.
+  // Its own, from here on: it ends by itself (end()), or with the process.
   auto* const listener = new Listener(**loop, std::move(fd), id.key);
   if (Status status = listener->start(); !status.ok()) {
     delete listener;

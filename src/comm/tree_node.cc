@@ -8,6 +8,12 @@ namespace tutti {
 namespace {
 
 constexpr auto kGoodbyeWait = std::chrono::seconds(2);
+// At the deadline, who misses a child says so; who waits for its parent leaves the word to others so long.
+constexpr auto kOthersSpeak = std::chrono::seconds(1);
+// What the rendezvous tells of may come too late to matter: the table may be on its way.
+constexpr auto kTableMayCome = std::chrono::milliseconds(200);
+constexpr auto kReasonWithin = std::chrono::milliseconds(500);
+constexpr size_t kMaxLineBytes = size_t{16} << 20;  // as join_rendezvous(): a sentence may list every rank
 constexpr size_t kMaxUnheard = 1024;
 
 size_t most_table_bytes(int nranks) {
@@ -64,12 +70,36 @@ bool decode_part(std::span<const std::byte> body, int nranks, TablePart& part) {
 Status TreeNode::listen(Fd listener, const Key& key) {
   const std::weak_ptr<TreeNode> weak = weak_from_this();
   reception_ = std::make_unique<Reception>(
-      loop_, std::move(listener), key, Role::kParent, Role::kChild, name_of(rank()) + "'s control listener",
+      loop_, std::move(listener), key, Role::kParent, Role::kChild, own_name() + "'s control listener",
       [weak](Reception::Guest guest) {
         if (const auto self = weak.lock()) self->admit(std::move(guest));
       },
       [](const Hello&, const Status& status) { log_warn(status.message()); });
   return reception_->start();
+}
+
+void TreeNode::take_line(Fd line, FrameDecoder decoder) {
+  auto fd = std::make_shared<Fd>(std::move(line));
+  auto read = std::make_shared<FrameDecoder>(std::move(decoder));
+  loop_.post([self = shared_from_this(), fd, read] {
+    if (self->phase_ != Phase::kGathering) return;
+    self->line_ = Connection::make(self->loop_, std::move(*fd), std::move(*read));
+    self->line_->hand_over(kMaxLineBytes, nullptr, nullptr);
+    const std::weak_ptr<TreeNode> weak = self;
+    const Status started = self->line_->start(
+        [weak](Frame& frame) {
+          if (const auto node = weak.lock()) node->hear_line(frame);
+          return true;
+        },
+        nullptr);  // its process may end: all have their places
+    if (!started.ok()) self->line_.reset();
+  });
+}
+
+void TreeNode::hear_line(const Frame& frame) {
+  if (frame.type != FrameType::kRefuse || phase_ != Phase::kGathering) return;
+  const Status status = decode_refusal(frame.body, "the rendezvous");
+  loop_.at(ControlLoop::Clock::now() + kTableMayCome, [self = shared_from_this(), status] { self->fail(status); });
 }
 
 void TreeNode::take_place(const Place& place, Fd parent, FrameDecoder decoder) {
@@ -80,16 +110,25 @@ void TreeNode::take_place(const Place& place, Fd parent, FrameDecoder decoder) {
 }
 
 void TreeNode::begin(const Place& place, Fd parent, FrameDecoder decoder) {
+  if (phase_ != Phase::kGathering) {  // the rendezvous told of a failure meanwhile: the parent hears it too
+    const auto connection = Connection::make(loop_, std::move(parent), std::move(decoder));
+    if (place.parent < 0 || !connection->start(nullptr, nullptr).ok()) return;
+    std::lock_guard lock(mutex_);
+    return refuse(*connection, outcome_.value_or(Status(Code::kRemote, own_name() + " gave up")));
+  }
   place_ = place;
   gathered_.emplace(rank(), TableEntry{place.position, std::move(mine_)});
-  if (place.parent >= 0) add_edge(place.parent, Connection::make(loop_, std::move(parent), std::move(decoder)), false);
+  if (place.parent >= 0) add_edge(place.parent, place.parent_name, Connection::make(loop_, std::move(parent), std::move(decoder)), false);
   for (Reception::Guest& guest : std::exchange(early_, {})) admit(std::move(guest));
   if (place.children.empty()) close_reception();
   gather_on();
 }
 
 void TreeNode::admit(Reception::Guest guest) {
-  if (phase_ != Phase::kGathering) return guest.connection->close();
+  if (phase_ != Phase::kGathering) {
+    std::lock_guard lock(mutex_);
+    return refuse(*guest.connection, outcome_ && !outcome_->ok() ? *outcome_ : Status(Code::kRemote, own_name() + " has its children"));
+  }
   if (!place_) {
     const size_t most = kTreeArity * 2;
     if (early_.size() == most) early_.pop_front();
@@ -104,7 +143,7 @@ void TreeNode::admit(Reception::Guest guest) {
                     hello.nranks == static_cast<uint32_t>(joining_.nranks) && hello.meeting == joining_.meeting;
   const bool twice = std::any_of(edges_.begin(), edges_.end(), [&](const Edge& edge) { return edge.rank == child; });
   if (!mine || twice) return guest.connection->close();
-  add_edge(child, std::move(guest.connection), true);
+  add_edge(child, name_of(hello), std::move(guest.connection), true);
   if (edges_.size() == place_->children.size() + (place_->parent >= 0 ? 1 : 0)) close_reception();
 }
 
@@ -113,10 +152,11 @@ void TreeNode::close_reception() {
   loop_.post([self = shared_from_this()] { self->reception_.reset(); });
 }
 
-void TreeNode::add_edge(int rank, std::shared_ptr<Connection> connection, bool started) {
+void TreeNode::add_edge(int rank, const std::string& name, std::shared_ptr<Connection> connection, bool started) {
   Edge& edge = edges_.emplace_back();
   edge.connection = std::move(connection);
   edge.rank = rank;
+  edge.name = name;
   edge.connection->detect_lost_host(joining_.heartbeat_s);
   const auto on_frame = [self = shared_from_this(), &edge](Frame& frame) { return self->on_frame(edge, frame); };
   const auto on_closed = [self = shared_from_this(), &edge](const Status& why) { self->on_closed(edge, why); };
@@ -143,8 +183,11 @@ bool TreeNode::on_frame(Edge& edge, Frame& frame) {
 }
 
 bool TreeNode::on_refusal(Edge& edge, const Frame& frame) {
+  const Status status = decode_refusal(frame.body, edge.name);
   edge.goodbye = true;
-  if (phase_ == Phase::kGathering) fail(decode_refusal(frame.body, name_of(edge.rank)));
+  if (phase_ == Phase::kGathering) fail(status);
+  // It gave up when this rank had the table already.
+  if (phase_ == Phase::kRunning) announce_death(edge, "gave up while the ranks met: " + status.message());
   return true;
 }
 
@@ -195,6 +238,10 @@ void TreeNode::run(const TablePart& table) {
   }
   gathered_.clear();
   phase_ = Phase::kRunning;
+  if (line_) {
+    line_->send(FrameType::kDone, {});
+    std::exchange(line_, nullptr)->close_when_sent();
+  }
   settle({}, std::move(by_rank));
   give_up_edges();
 }
@@ -215,6 +262,7 @@ void TreeNode::fail(const Status& status) {
   close_reception();
   for (Reception::Guest& guest : early_) refuse(*guest.connection, status);
   early_.clear();
+  if (line_) refuse(*std::exchange(line_, nullptr), status);
   for (Edge& edge : edges_) {
     if (edge.goodbye) {
       edge.connection->close();
@@ -228,29 +276,43 @@ void TreeNode::give_up(const Status& status) {
   loop_.post([self = shared_from_this(), status] { self->fail(status); });
 }
 
+Status TreeNode::reason_for(const Status& status) {
+  std::unique_lock lock(mutex_);
+  settled_.wait_for(lock, kReasonWithin, [&] { return outcome_.has_value(); });
+  return outcome_ && !outcome_->ok() ? *outcome_ : status;
+}
+
 Result<std::vector<Bytes>> TreeNode::await_table(const Dialer::Deadline& deadline) {
   std::unique_lock lock(mutex_);
   const auto settled = [&] { return outcome_.has_value(); };
   if (deadline && !settled_.wait_until(lock, *deadline, settled)) {
-    loop_.post([self = shared_from_this()] { self->fail(self->describe_timeout()); });
+    loop_.post([self = shared_from_this()] {
+      if (!self->missing_children().empty()) self->fail(self->describe_timeout());
+    });
+    if (!settled_.wait_until(lock, *deadline + kOthersSpeak, settled)) {
+      loop_.post([self = shared_from_this()] { self->fail(self->describe_timeout()); });
+    }
   }
   settled_.wait(lock, settled);
   if (!outcome_->ok()) return *outcome_;
   return std::move(table_);
 }
 
-Status TreeNode::describe_timeout() const {
+std::string TreeNode::missing_children() const {
   std::string missing;
-  if (place_) {
-    for (const int child : place_->children) {
-      const bool gathered =
-          std::any_of(edges_.begin(), edges_.end(), [&](const Edge& edge) { return edge.rank == child && edge.gathered; });
-      if (!gathered) missing += (missing.empty() ? "rank " : ", rank ") + std::to_string(child);
-    }
+  for (size_t i = 0; place_ && i < place_->children.size(); ++i) {
+    const int child = place_->children[i];
+    const bool gathered = std::any_of(edges_.begin(), edges_.end(), [&](const Edge& edge) { return edge.rank == child && edge.gathered; });
+    if (!gathered) missing += (missing.empty() ? "" : ", ") + place_->child_names[i];
   }
+  return missing;
+}
+
+Status TreeNode::describe_timeout() const {
+  const std::string missing = missing_children();
   const std::string what = !missing.empty() ? "for the data of " + missing + " and of the ranks behind"
-                                            : "for the table from rank " + std::to_string(place_ ? place_->parent : -1);
-  return {Code::kTimeout, name_of(rank()) + " had its place among " + std::to_string(joining_.nranks) + " ranks, but waited in vain " +
+                                            : "for the table from " + (place_ ? place_->parent_name : "a rank");
+  return {Code::kTimeout, own_name() + " had its place among " + std::to_string(joining_.nranks) + " ranks, but waited in vain " +
                               what + ": are those processes stopped, or is their network blocked? (initTimeout, TUTTI_INIT_TIMEOUT)"};
 }
 
@@ -263,20 +325,28 @@ void TreeNode::on_closed(Edge& edge, const Status& why) {
   if (phase_ == Phase::kGathering) {
     const std::string how =
         why.code() == Code::kRemote ? " ended before all ranks had come" : " was lost before all ranks had come: " + why.message();
-    return fail({Code::kRemote, name_of(edge.rank) + how});
+    const Status status(Code::kRemote, edge.name + how);
+    if (!line_ || !line_->open()) return fail(status);
+    // It may have given up for a reason that the rendezvous tells in a moment.
+    loop_.at(ControlLoop::Clock::now() + kReasonWithin, [self = shared_from_this(), status] { self->fail(status); });
+    return;
   }
   if (phase_ == Phase::kRunning && !expected) {
     const std::string how = why.code() == Code::kInvalidUsage ? "broke the control protocol: " + why.message()
                             : why.code() == Code::kRemote || why.message().find("reset") != std::string::npos
                                 ? "died: see what its process said last"
                                 : "does not answer any more: its host has vanished or is cut off (" + why.message() + "; TUTTI_HEARTBEAT)";
-    ByteWriter writer;
-    writer.u32(static_cast<uint32_t>(edge.rank));
-    writer.text(how);
-    route({.context = kTreeContext, .from = static_cast<uint32_t>(rank()), .to = kToAll, .kind = kDied, .payload = writer.take()}, nullptr);
-    note_death(edge.rank, how);
+    announce_death(edge, how);
   }
   give_up_edges();
+}
+
+void TreeNode::announce_death(const Edge& edge, const std::string& how) {
+  ByteWriter writer;
+  writer.u32(static_cast<uint32_t>(edge.rank));
+  writer.text(how);
+  route({.context = kTreeContext, .from = static_cast<uint32_t>(rank()), .to = kToAll, .kind = kDied, .payload = writer.take()}, nullptr);
+  note_death(edge.rank, how);
 }
 
 bool TreeNode::on_message(Edge& edge, const Frame& frame) {
@@ -367,7 +437,7 @@ void TreeNode::post(TreeMessage message) {
 
 void TreeNode::leave() {
   loop_.post([self = shared_from_this()] {
-    self->fail({Code::kRemote, self->name_of(self->rank()) + " left before all ranks had come"});
+    self->fail({Code::kRemote, self->own_name() + " left before all ranks had come"});
     self->left_ = true;
     self->listeners_.clear();
     self->unheard_.clear();

@@ -45,10 +45,15 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
 
   // Any thread. Begins to listen for children. Errors: kSystem.
   Status listen(Fd listener, const Key& key);
+  // Any thread: the listener of the rendezvous tells of failures here, and is told of this rank's.
+  void take_line(Fd line, FrameDecoder decoder);
   // Any thread: the place is known, and the parent connected.
   void take_place(const Place& place, Fd parent, FrameDecoder decoder);
   // Any thread. Blocks until the table is here, or not to be had. Errors: as ControlTree::join().
   Result<std::vector<Bytes>> await_table(const Dialer::Deadline& deadline);
+  // Any thread. The parent cannot be reached: that may follow from something that the rendezvous tells in a moment, and which is then what
+  // this returns. Blocks for as long.
+  Status reason_for(const Status& status);
   // Any thread: the joining failed elsewhere; says so to whom it can.
   void give_up(const Status& status);
 
@@ -65,6 +70,7 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
   struct Edge {
     std::shared_ptr<Connection> connection;
     int rank = -1;
+    std::string name;
     bool gathered = false;  // a child whose subtree's data is here
     bool goodbye = false;   // it has ended in good order, or refused
     bool done_sent = false;
@@ -74,7 +80,8 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
 
   void begin(const Place& place, Fd parent, FrameDecoder decoder);
   void admit(Reception::Guest guest);
-  void add_edge(int rank, std::shared_ptr<Connection> connection, bool started);
+  void add_edge(int rank, const std::string& name, std::shared_ptr<Connection> connection, bool started);
+  void hear_line(const Frame& frame);
   bool on_frame(Edge& edge, Frame& frame);
   bool on_refusal(Edge& edge, const Frame& frame);
   bool on_gather(Edge& edge, const Frame& frame);
@@ -84,7 +91,9 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
   void gather_on();
   void run(const TablePart& table);
   void fail(const Status& status);
+  std::string missing_children() const;
   Status describe_timeout() const;
+  void announce_death(const Edge& edge, const std::string& how);
   void close_reception();
   void settle(Status status, std::vector<Bytes> table);
 
@@ -94,12 +103,13 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
   Edge* next_hop(uint32_t to);
   bool quiet_but_for(const Edge& edge) const;
   void give_up_edges();
-  std::string name_of(int rank) const { return "rank " + std::to_string(rank); }
+  std::string own_name() const { return "rank " + std::to_string(rank()); }
 
   ControlLoop& loop_;
   Joining joining_;
   Bytes mine_;
   std::unique_ptr<Reception> reception_;
+  std::shared_ptr<Connection> line_;  // to the rendezvous, while joining
   std::optional<Place> place_;
   std::deque<Reception::Guest> early_;  // children who came before the place was known
   std::deque<Edge> edges_;              // the parent first, where there is one; addresses stay

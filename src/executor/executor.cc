@@ -6,17 +6,18 @@
 
 namespace tutti {
 
-Executor::Executor(Device& device, Transport& transport, int lane, size_t stream_bytes)
+Executor::Executor(Device& device, Transport& transport, int lane, size_t stream_bytes, MemoryBudget* budget)
     : device_(device),
       immediate_(device.immediate()),
       transport_(transport),
       lane_(lane),
       stream_bytes_(stream_bytes),
+      budget_(budget),
       carried_((transport.abilities() & kAbilityMapped) == 0) {}
 
 Executor::~Executor() {
   if (settle(0).ok()) {
-    device_.free(scratch_);
+    free_scratch();
     return;
   }
   // The device is still at work there: better lost than written to when it is another's. Scratch goes with them.
@@ -31,6 +32,7 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
   const auto left_s = [&] {
     return timeout_s <= 0 ? timeout_s : std::max(1e-3, timeout_s - std::chrono::duration<double>(Clock::now() - begun).count());
   };
+  unreached_ = kNoPeer;
   auto launch = std::make_unique<Launch>();
   launch->program = &program;
   const uint32_t capacity = transport_.shapes().of(protocol).capacity;
@@ -50,13 +52,13 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
       if (instruction.send_peer != kNoPeer) {
         key.peer = instruction.send_peer;
         Result<FifoSender*> sender = transport_.sender(key, left_s());
-        if (!sender.ok()) return sender.status();
+        if (!sender.ok()) return unreached_ = key.peer, sender.status();
         step.send = *sender;
       }
       if (instruction.recv_peer != kNoPeer) {
         key.peer = instruction.recv_peer;
         Result<FifoReceiver*> receiver = transport_.receiver(key, left_s());
-        if (!receiver.ok()) return receiver.status();
+        if (!receiver.ok()) return unreached_ = key.peer, receiver.status();
         step.recv = *receiver;
       }
       steps.push_back(step);
@@ -66,13 +68,26 @@ Result<std::unique_ptr<Launch>> Executor::bind(const Program& program, Protocol 
   return launch;
 }
 
+void Executor::free_scratch() {
+  device_.free(scratch_);
+  scratch_ = nullptr;
+  if (budget_ != nullptr) budget_->give_scratch(scratch_bytes());
+  scratch_bytes_.store(0, std::memory_order_relaxed);
+}
+
 Status Executor::grow_scratch(size_t bytes) {
   if (bytes <= scratch_bytes()) return {};
   const size_t rounded = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
-  device_.free(scratch_);
+  free_scratch();
+  if (budget_ != nullptr) {
+    if (Status status = budget_->take_scratch(rounded); !status.ok()) return status;
+  }
   scratch_ = static_cast<std::byte*>(device_.allocate(rounded));
-  scratch_bytes_.store(scratch_ != nullptr ? rounded : 0, std::memory_order_relaxed);
-  if (scratch_ != nullptr) return {};
+  if (scratch_ != nullptr) {
+    scratch_bytes_.store(rounded, std::memory_order_relaxed);
+    return {};
+  }
+  if (budget_ != nullptr) budget_->give_scratch(rounded);
   return {Code::kSystem, "cannot allocate " + std::to_string(rounded) + " bytes of scratch on device " + device_.name() +
                              ": free memory, or force another algorithm (TUTTI_ALGORITHM)"};
 }
@@ -80,6 +95,10 @@ Status Executor::grow_scratch(size_t bytes) {
 Status Executor::start(Launch& launch, const Operands& operands) {
   const Program& program = *launch.program;
   elem_bytes_ = type_bytes(operands.arithmetic.type);
+  if (launch.message_bytes < elem_bytes_) {
+    return {Code::kInvalidArgument, "slices of " + std::to_string(launch.message_bytes) + " bytes hold no element of " +
+                                        std::to_string(elem_bytes_) + ": let the plan's slice_bytes be larger"};
+  }
   if (program.scratch_blocks != 0) {
     if (Status status = grow_scratch(program.scratch_blocks * operands.count * elem_bytes_); !status.ok()) return status;
   }

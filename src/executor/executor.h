@@ -46,7 +46,8 @@ class Executor {
  public:
   // `stream_bytes`: outputs of this size and more bypass the caches. `lane`: 0 .. kMaxLanes-1, of this rank's executors the one that uses
   // these FIFOs. Both references must outlive the executor. The operands lie in the device's memory, or where it can reach (device.h).
-  Executor(Device& device, Transport& transport, int lane, size_t stream_bytes);
+  // `budget`: what scratch is taken from; nullptr: it has no bound. It, too, outlives the executor.
+  Executor(Device& device, Transport& transport, int lane, size_t stream_bytes, MemoryBudget* budget = nullptr);
   // Precondition: settle() has returned ok, or the last step() kDone. Otherwise what the device still uses is not freed.
   ~Executor();
 
@@ -54,7 +55,7 @@ class Executor {
   Result<std::unique_ptr<Launch>> bind(const Program& program, Protocol protocol, uint32_t slice_bytes, double timeout_s);
 
   // Begins an operation. Precondition: none is running. Both arguments are borrowed until step() says kDone or the operation is given up.
-  // Errors: kSystem (no memory for scratch).
+  // Errors: kSystem (no memory for scratch, or the budget has not so much left), kInvalidArgument (the launch's slices hold no element).
   Status start(Launch& launch, const Operands& operands);
 
   StepResult step();
@@ -68,6 +69,9 @@ class Executor {
   // Gives the operation up: waits, at most `bound_s`, until the device has finished what it was given. After ok nothing touches the
   // operands any more. Blocks. Errors: kTimeout (the device may still read and write them); to be called again, or not at all.
   Status settle(double bound_s);
+
+  // The peer to which the last bind() could not connect.
+  int unreached() const { return unreached_; }
 
   // One sentence. Precondition: step() has returned kDeviceFailed.
   std::string device_failure() const;
@@ -110,6 +114,7 @@ class Executor {
   const Block* block_of(const Region& region) const;
   size_t slices_of(const std::vector<Step>& steps) const;
   Status grow_scratch(size_t bytes);
+  void free_scratch();
   void move_data(const Step& step, const Span& span, DataPath& path);
   void reduce(const Step& step, const Destination& to, const std::byte* left, const std::byte* right, size_t elems, DataPath& path) const;
 
@@ -132,6 +137,7 @@ class Executor {
   Transport& transport_;
   int lane_;
   size_t stream_bytes_;
+  MemoryBudget* budget_;
   bool carried_;  // slots do not arrive by themselves: the transport is told when an operation has posted its last
   Launch* launch_ = nullptr;
   const Operands* operands_ = nullptr;
@@ -142,6 +148,7 @@ class Executor {
   std::byte* bases_[4] = {};  // by Buffer
   std::vector<Cursor> cursors_;
   size_t unfinished_ = 0;                 // channels
+  int unreached_ = kNoPeer;
   int mismatched_ = -1;                   // the channel whose message belonged to another call; -1: none
   int failed_ = -1;                       // the channel whose queue failed
   std::byte* scratch_ = nullptr;          // the device's memory

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -56,6 +57,7 @@ enum class PeerState : uint8_t {
   kLeft,     // said goodbye: it will send nothing more
   kAborted,  // said that it failed
   kDied,     // its process is gone without a word
+  kAbsent,   // it was gone before there was a connection: whether it left or died, others may know
 };
 
 // One rank's part. Threading: sender(), receiver(), progress(), settle(), peer_state() and farewell() from any thread; a FIFO end belongs
@@ -79,9 +81,12 @@ class Transport {
   // The two ends; made at the first call, which may wait for the peer's control thread (never for its calls) within `timeout_s`. They stay
   // valid and in place for the transport's life. A peer that has gone is no error here, since an operation may need nothing more of it: the
   // FIFO then leads nowhere, and peer_state() tells who waits. Errors: kTimeout, kSystem (memory, descriptors), kAborted (this rank has
-  // said its farewell).
+  // said its farewell, or was interrupted).
   virtual Result<FifoSender*> sender(const FifoKey& key, double timeout_s) = 0;
   virtual Result<FifoReceiver*> receiver(const FifoKey& key, double timeout_s) = 0;
+
+  // `interrupted` is asked now and then, by any thread, while sender() or receiver() waits: true ends that. Once, before the first FIFO.
+  virtual void interrupt_by(std::function<bool()> interrupted) { interrupted_ = std::move(interrupted); }
 
   // With kAbilityDerive: a transport among some of these ranks, over the same connections, with FIFOs and a farewell of its own. `members`:
   // their ranks here, in their new order, this rank's among them. All of them derive with the same `context`, a number that was never used
@@ -103,6 +108,12 @@ class Transport {
 
   // Tells every connected peer, once, that this rank leaves (kLeft) or has failed (kAborted). Does not block.
   virtual void farewell(PeerState state) = 0;
+
+ protected:
+  bool interrupted() const { return interrupted_ && interrupted_(); }
+
+ private:
+  std::function<bool()> interrupted_;
 };
 
 }  // namespace tutti

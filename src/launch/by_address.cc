@@ -133,7 +133,9 @@ Result<JobPlace> listen_at(const MeetingAddress& at, const Numbers& numbers, con
     const bool theirs = id.status().code() == Code::kInvalidUsage;  // taken, or not ours to take
     return theirs ? Status(Code::kInvalidUsage, at.variables + ": " + id.status().message() + ": give another port") : id.status();
   }
-  return JobPlace{numbers.rank, numbers.nranks, id.value()};
+  JobPlace place{numbers.rank, numbers.nranks, id.value()};
+  place.id.children_anywhere = listening_address(at.host) == Address{};
+  return place;
 }
 
 }  // namespace
@@ -158,7 +160,9 @@ Result<JobPlace> meet_at(const MeetingAddress& at, const Numbers& numbers, const
   if (numbers.rank == 0) return listen_at(at, numbers, key.value());
   const Result<Address> address = wait_for_listener(at, Deadline(config.init_timeout_s));
   if (!address.ok()) return address.status();
-  return JobPlace{numbers.rank, numbers.nranks, RendezvousId{.address = address.value(), .port = at.port, .key = key.value().key}};
+  const bool anywhere = listening_address(at.host) == Address{};  // also where the name leads to loopback on this host only
+  return JobPlace{numbers.rank, numbers.nranks,
+                  RendezvousId{.address = address.value(), .port = at.port, .key = key.value().key, .children_anywhere = anywhere}};
 }
 
 }  // namespace tutti

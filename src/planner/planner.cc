@@ -1,6 +1,8 @@
 #include "planner/planner.h"
 
 #include "algorithms/algorithm.h"
+#include "algorithms/channel_share.h"
+#include "planner/search.h"
 
 namespace tutti {
 Status Planner::check(const std::string& forced) {
@@ -25,8 +27,37 @@ const char* Planner::forced_for(const PlanRequest& request) const {
   return algorithm.max_channels(plain, *topology_) == 0 ? nullptr : algorithm.name;
 }
 
+// Algorithms that the rules do not know differ only where links do.
+bool Planner::by_rules() const {
+  return topology_->graph().source == "detected" && topology_->islands().size() <= 1;
+}
+
+// Searched for root 0: a machine whose roots differ so much that another algorithm wins is not worth as many searches as ranks.
+Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) const {
+  const char* const forced = forced_for(request);
+  if (forced != nullptr || by_rules()) return ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced);
+  if (!predictor_) {
+    // Of a core that adds and copies through memory, nominally.
+    constexpr double kReduceBytesPerUs = 10'000, kCopyBytesPerUs = 20'000;
+    constexpr uint64_t kSlices = 6, kBudget = 30'000;
+    const SimulateOptions options = {.slice_bytes = limits_.slot_bytes,
+                                     .fifo_depth = limits_.slots,
+                                     .reduce_bytes_per_us = kReduceBytesPerUs,
+                                     .copy_bytes_per_us = kCopyBytesPerUs,
+                                     .max_slices = kSlices};
+    predictor_ = std::make_unique<Predictor>(*topology_, options, kBudget);
+  }
+  PlanRequest at_root_0 = request;
+  at_root_0.root = 0;
+  const SearchOptions options = {.channels = {1, kMostShares}, .most_fifos = kMostShares};
+  Result<std::vector<RuledRange>> ranges = searched_ranges(*predictor_, *topology_, at_root_0, limits_.inline_bytes, options);
+  // A machine too large to search has its rules.
+  if (!ranges.ok()) return ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, nullptr);
+  return ranges;
+}
+
 Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {
-  Result<std::vector<RuledRange>> ranges = ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced_for(request));
+  Result<std::vector<RuledRange>> ranges = ranges_for(request);
   if (!ranges.ok()) return ranges.status();
   for (const RuledRange& range : *ranges) {
     if (bytes <= range.most_bytes) return range.choice;
@@ -40,7 +71,7 @@ Result<Planner::Table*> Planner::table_for(const PlanRequest& request) {
                        uint64_t{request.uneven} << 1 | uint64_t{request.rank_ordered};
   auto found = tables_.find(key);
   if (found == tables_.end()) {
-    Result<std::vector<RuledRange>> ranges = ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced_for(request));
+    Result<std::vector<RuledRange>> ranges = ranges_for(request);
     if (!ranges.ok()) return ranges.status();
     found = tables_.emplace(key, Table{.request = request, .ranges = {}}).first;
     for (RuledRange& range : *ranges) found->second.ranges.push_back({{std::move(range)}});

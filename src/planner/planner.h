@@ -1,6 +1,9 @@
 // Chooses a plan for a request, keeps it, and says why. A request's bytes select one of a few ranges; each range keeps its choice and its
 // program, so that every call but the first is a look-up of a few comparisons.
 //
+// On one plain host the ranges follow the rules that were measured there (rules.h). On a machine with more structure (several nodes, a
+// declared or a measured topology) they come of a search (search.h), made at the first request of its kind.
+//
 // Invariant: the choice depends only on what all ranks agree on (PlanRequest, bytes, the settings compared at init).
 // Threading: one thread at a time (as its communicator).
 #pragma once
@@ -14,6 +17,7 @@
 #include "base/status.h"
 #include "plan/program.h"
 #include "plan/request.h"
+#include "planner/predictor.h"
 #include "planner/rules.h"
 #include "topology/topology.h"
 
@@ -32,6 +36,8 @@ struct PlannerLimits {
   uint32_t inline_bytes = 0;  // payload of an inline slot; 0: no inline protocol
   std::string forced_algorithm;
   bool carried = false;  // some ranks are joined by a network, not by memory
+  uint32_t slot_bytes = 64 << 10;
+  uint32_t slots = 4;
 };
 
 class Planner {
@@ -60,12 +66,15 @@ class Planner {
   Planner(std::unique_ptr<const Topology> topology, int rank, const PlannerLimits& limits)
       : topology_(std::move(topology)), rank_(rank), limits_(limits) {}
   const char* forced_for(const PlanRequest& request) const;
+  bool by_rules() const;
+  Result<std::vector<RuledRange>> ranges_for(const PlanRequest& request) const;
   Result<Table*> table_for(const PlanRequest& request);
   const PlannedProgram* keep(const PlanRequest& request, const PlanChoice& choice);
 
   std::unique_ptr<const Topology> topology_;
   int rank_;
   PlannerLimits limits_;
+  mutable std::unique_ptr<Predictor> predictor_;  // made by the first search
   std::vector<std::unique_ptr<PlannedProgram>> programs_;
   std::map<uint64_t, Table> tables_;  // by the request, packed
   Table* last_table_ = nullptr;

@@ -59,7 +59,4 @@ struct Graph {
   bool operator==(const Graph&) const = default;
 };
 
-// `nranks` host ranks of one node, every one a link away from the node's memory. Rates are nominal until they are measured.
-Graph single_host_graph(int nranks);
-
 }  // namespace tutti

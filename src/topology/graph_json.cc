@@ -1,14 +1,286 @@
 #include "topology/graph_json.h"
 
+#include <cerrno>
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "topology/json_lines.h"
+#include "topology/machine.h"
+#include "topology/topology.h"
 
 namespace tutti {
+namespace {
+
+using Json = nlohmann::ordered_json;  // keys in the contract's order: people read this too
+
+constexpr size_t kMostBytes = size_t{1} << 30;
+
+std::string in_quotes(const std::string& text) {
+  return std::string(1, '\'').append(text).append(1, '\'');
+}
+
+// What a reader has found wrong; thrown inside this file only, so that every getter may be an expression.
+struct Wrong {
+  std::string key;   // of the top-level array; empty: the file as a whole
+  size_t index = 0;  // in that array
+  std::string sentence;
+};
+
+// One object of the file, and what was asked of it.
+class Fields {
+ public:
+  // `name` is how sentences call the object: links[3].
+  Fields(const Json& object, std::string key, size_t index) : object_(object), key_(std::move(key)), index_(index) {
+    if (!object.is_object()) wrong(name() + " must be an object, is " + object.type_name());
+  }
+
+  std::string name() const { return key_.empty() ? "the file" : key_ + "[" + std::to_string(index_) + "]"; }
+  [[noreturn]] void wrong(std::string sentence) const { throw Wrong{key_, index_, std::move(sentence)}; }
+
+  const Json* find(const char* key) {
+    known_.insert(key);
+    const auto found = object_.find(key);
+    return found == object_.end() ? nullptr : &*found;
+  }
+  const Json& need(const char* key) {
+    const Json* const value = find(key);
+    if (value == nullptr) wrong(name() + " has no key " + in_quotes(key) + ": add it");
+    return *value;
+  }
+
+  std::string text(const char* key, const char* fallback) { return as_text(key, find(key), fallback); }
+  std::string text(const char* key) { return as_text(key, &need(key), ""); }
+  bool flag(const char* key) {
+    const Json* const value = find(key);
+    if (value != nullptr && !value->is_boolean()) wrong(says(key, *value) + " must be true or false");
+    return value != nullptr && value->get<bool>();
+  }
+  int whole(const char* key, int least, int fallback) {
+    const Json* const value = find(key);
+    if (value == nullptr) return fallback;
+    if (value->is_number_integer() && !(value->is_number_unsigned() && value->get<uint64_t>() > std::numeric_limits<int>::max())) {
+      const auto number = value->get<int64_t>();
+      if (number >= least && number <= std::numeric_limits<int>::max()) return static_cast<int>(number);
+    }
+    wrong(says(key, *value) + " must be a whole number of " + std::to_string(least) + " or more");
+  }
+  double number(const char* key) {
+    const Json& value = need(key);
+    if (!value.is_number()) wrong(says(key, value) + " must be a number");
+    return value.get<double>();
+  }
+  // A required key's value as sentences tell it.
+  std::string says(const char* key, const Json& value) const {
+    std::string shown = value.is_structured() ? value.type_name() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (shown.size() > 60) shown = shown.substr(0, 57) + "...";
+    return name() + ": " + key + " is " + shown + ", but";
+  }
+
+  // After all keys were asked for.
+  void refuse_unknown() const {
+    for (const auto& [key, value] : object_.items()) {
+      if (known_.count(key) == 0 && key.rfind("x-", 0) != 0) {
+        wrong(name() + " has the unknown key " + in_quotes(key) + ": correct it, or begin it with x- to have it passed over");
+      }
+    }
+  }
+
+ private:
+  std::string as_text(const char* key, const Json* value, const char* fallback) {
+    if (value == nullptr) return fallback;
+    if (!value->is_string()) wrong(says(key, *value) + " must be a text");
+    return value->get<std::string>();
+  }
+
+  const Json& object_;
+  std::string key_;
+  size_t index_;
+  std::set<std::string> known_;
+};
+
+// Calls read(Fields&) for every object of a top-level array.
+template <class Read>
+void for_each(Fields& root, const char* key, bool needed, Read read) {
+  const Json* const array = needed ? &root.need(key) : root.find(key);
+  if (array == nullptr) return;
+  if (!array->is_array()) root.wrong(root.says(key, *array) + " must be an array");
+  for (size_t i = 0; i < array->size(); ++i) {
+    Fields fields((*array)[i], key, i);
+    read(fields);
+    fields.refuse_unknown();
+  }
+}
+
+class Names {
+ public:
+  void add(const Fields& fields, const std::string& id) {
+    if (id.empty()) fields.wrong(fields.name() + ": id is empty: every endpoint and switch needs a name");
+    const auto [at, fresh] = first_.emplace(id, fields.name());
+    if (!fresh) fields.wrong(fields.name() + " has the id " + in_quotes(id) + ", which " + at->second + " has already: ids must differ");
+  }
+  void expect(const Fields& fields, const char* key, const std::string& id) const {
+    if (first_.count(id) > 0) return;
+    fields.wrong(fields.name() + ": " + key + " is " + in_quotes(id) +
+                 ", but there is no such endpoint or switch: correct the name, or add it");
+  }
+
+ private:
+  std::unordered_map<std::string, std::string> first_;
+};
+
+Link read_link(Fields& fields, const Names& names) {
+  Link link{.from = fields.text("from"), .to = fields.text("to")};
+  names.expect(fields, "from", link.from);
+  names.expect(fields, "to", link.to);
+  if (link.from == link.to) fields.wrong(fields.name() + " joins " + in_quotes(link.from) + " to itself: a link has two ends");
+  link.GBps = fields.number("GBps");
+  if (!(link.GBps > 0) || !std::isfinite(link.GBps)) {
+    fields.wrong(fields.says("GBps", fields.need("GBps")) + " must be above 0: 10^9 bytes/s of one direction");
+  }
+  link.latency_us = fields.number("latency_us");
+  if (!(link.latency_us >= 0) || !std::isfinite(link.latency_us)) {
+    fields.wrong(fields.says("latency_us", fields.need("latency_us")) + " must be 0 or more");
+  }
+  link.kind = fields.text("kind", "");
+  link.count = fields.whole("count", 1, 1);
+  return link;
+}
+
+// Ranks are 0 .. n-1, once each.
+void check_ranks(const std::vector<Endpoint>& endpoints) {
+  std::vector<size_t> holders;
+  for (const Endpoint& endpoint : endpoints) {
+    if (endpoint.rank >= 0) holders.push_back(endpoints.size());
+  }
+  for (size_t i = 0; i < endpoints.size(); ++i) {
+    const int rank = endpoints[i].rank;
+    if (rank < 0) continue;
+    const std::string name = "endpoints[" + std::to_string(i) + "] (" + in_quotes(endpoints[i].id) + ") has rank " + std::to_string(rank);
+    if (static_cast<size_t>(rank) >= holders.size()) {
+      throw Wrong{"endpoints", i, name + ", but only " + std::to_string(holders.size()) + " endpoints have one: number them from 0"};
+    }
+    size_t& holder = holders[static_cast<size_t>(rank)];
+    if (holder != endpoints.size()) throw Wrong{"endpoints", i, name + ", which " + in_quotes(endpoints[holder].id) + " has already"};
+    holder = i;
+  }
+}
+
+// Every two neighbours along an axis are joined both ways, and no link joins endpoints that are none.
+void check_axes(const Graph& graph) {
+  const Torus torus(graph.axes);
+  const int n = static_cast<int>(graph.endpoints.size());
+  int64_t places = 1;
+  for (const Axis& axis : graph.axes) places = std::min<int64_t>(places * axis.size, std::numeric_limits<int>::max());
+  if (places != n) {
+    throw Wrong{"axes", 0,
+                "the axes have " + std::to_string(places) + " places, but there are " + std::to_string(n) +
+                    " endpoints: the axes must name every endpoint, in row-major order"};
+  }
+  std::unordered_map<std::string, int> number;
+  for (int i = 0; i < n; ++i) {
+    const Endpoint& endpoint = graph.endpoints[static_cast<size_t>(i)];
+    if (endpoint.rank != i) {
+      throw Wrong{"endpoints", static_cast<size_t>(i),
+                  "endpoints[" + std::to_string(i) + "] (" + in_quotes(endpoint.id) + ") has rank " + std::to_string(endpoint.rank) +
+                      ", but with axes ranks follow the order of the endpoints: number them so, or drop the axes"};
+    }
+    number.emplace(endpoint.id, i);
+  }
+  std::set<std::pair<int, int>> wanted;
+  for (int axis = 0; axis < torus.dimensions(); ++axis) {
+    const Axis& a = graph.axes[static_cast<size_t>(axis)];
+    for (int i = 0; i < n; ++i) {
+      const int place = torus.place(i, axis);
+      const int next = place + 1 < a.size ? place + 1 : a.wrap ? 0 : place;
+      if (next == place) continue;
+      wanted.emplace(i, torus.with_place(i, axis, next));
+      wanted.emplace(torus.with_place(i, axis, next), i);
+    }
+  }
+  std::set<std::pair<int, int>> missing = wanted;
+  for (size_t l = 0; l < graph.links.size(); ++l) {
+    const auto from = number.find(graph.links[l].from), to = number.find(graph.links[l].to);
+    if (from == number.end() || to == number.end()) continue;
+    const std::pair<int, int> ends(from->second, to->second);
+    if (wanted.count(ends) == 0) {
+      throw Wrong{"links", l,
+                  "links[" + std::to_string(l) + "] joins " + in_quotes(from->first) + " and " + in_quotes(to->first) +
+                      ", which are not neighbours along any axis: correct the axes, or drop them"};
+    }
+    missing.erase(ends);
+  }
+  if (missing.empty()) return;
+  const auto id = [&](int i) { return in_quotes(graph.endpoints[static_cast<size_t>(i)].id); };
+  throw Wrong{"axes", 0,
+              "no link leads from " + id(missing.begin()->first) + " to " + id(missing.begin()->second) +
+                  ", which the axes make neighbours: add it, or drop the axes"};
+}
+
+Graph read_graph(const Json& json) {
+  Fields root(json, "", 0);
+  Graph graph{.name = root.text("name", ""), .source = root.text("source", "declared")};
+  Names names;
+  for_each(root, "axes", false, [&](Fields& fields) {
+    fields.need("size");
+    graph.axes.push_back({.size = fields.whole("size", 1, 1), .wrap = fields.flag("wrap")});
+  });
+  for_each(root, "endpoints", true, [&](Fields& fields) {
+    graph.endpoints.push_back({.id = fields.text("id"),
+                               .device = fields.text("device", "host"),
+                               .vendor = fields.text("vendor", ""),
+                               .node = fields.text("node"),
+                               .rank = fields.whole("rank", -1, -1),
+                               .island = fields.text("island", ""),
+                               .forwards = fields.flag("forwards")});
+    names.add(fields, graph.endpoints.back().id);
+  });
+  for_each(root, "switches", false, [&](Fields& fields) {
+    graph.switches.push_back({.id = fields.text("id"), .reduces = fields.flag("reduces"), .multicasts = fields.flag("multicasts")});
+    names.add(fields, graph.switches.back().id);
+  });
+  for_each(root, "links", true, [&](Fields& fields) { graph.links.push_back(read_link(fields, names)); });
+  root.refuse_unknown();
+  check_ranks(graph.endpoints);
+  if (!graph.axes.empty()) check_axes(graph);
+  return graph;
+}
+
+// Refuses a key that an object has twice, of which the parser would keep the last.
+class TwiceKeys {
+ public:
+  bool operator()(int, Json::parse_event_t event, Json& value) {
+    if (event == Json::parse_event_t::object_start) open_.emplace_back();
+    if (event == Json::parse_event_t::object_end) open_.pop_back();
+    if (event == Json::parse_event_t::key && !open_.back().insert(value.get<std::string>()).second && twice.empty()) {
+      twice = value.get<std::string>();
+    }
+    return true;
+  }
+  std::string twice;
+
+ private:
+  std::vector<std::set<std::string>> open_;
+};
+
+Status refused(const std::string& file, size_t line, const std::string& sentence) {
+  return {Code::kInvalidArgument, "topology file " + file + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + sentence};
+}
+
+}  // namespace
 
 std::string graph_to_json(const Graph& graph) {
-  using Json = nlohmann::ordered_json;  // keys in the contract's order: people read this too
   Json endpoints = Json::array();
   for (const Endpoint& e : graph.endpoints) {
-    endpoints.push_back({{"id", e.id}, {"device", e.device}, {"vendor", e.vendor}, {"node", e.node}, {"rank", e.rank}});
+    Json each = {{"id", e.id}, {"device", e.device}, {"vendor", e.vendor}, {"node", e.node}, {"rank", e.rank}};
+    if (!e.island.empty()) each["island"] = e.island;
+    if (e.forwards) each["forwards"] = true;
+    endpoints.push_back(std::move(each));
   }
   Json switches = Json::array();
   for (const Switch& s : graph.switches) switches.push_back({{"id", s.id}, {"reduces", s.reduces}, {"multicasts", s.multicasts}});
@@ -19,10 +291,52 @@ std::string graph_to_json(const Graph& graph) {
   Json root;
   root["name"] = graph.name;
   root["source"] = graph.source;
+  if (!graph.axes.empty()) {
+    root["axes"] = Json::array();
+    for (const Axis& axis : graph.axes) root["axes"].push_back({{"size", axis.size}, {"wrap", axis.wrap}});
+  }
   root["endpoints"] = std::move(endpoints);
   root["switches"] = std::move(switches);
   root["links"] = std::move(links);
   return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<Graph> graph_from_json(std::string_view text, const std::string& file) {
+  Json json;
+  TwiceKeys keys;
+  try {
+    json = Json::parse(text.begin(), text.end(), std::ref(keys));
+  } catch (const Json::parse_error& error) {
+    return refused(file, line_of_byte(text, error.byte > 0 ? error.byte - 1 : 0), "not JSON: " + std::string(error.what()));
+  } catch (const Json::exception& error) {  // a number that no double holds
+    return refused(file, 0, "not JSON: " + std::string(error.what()));
+  }
+  if (!keys.twice.empty()) return refused(file, 0, "the key " + in_quotes(keys.twice) + " appears twice in one object: remove one");
+  try {
+    Graph graph = read_graph(json);
+    const Result<Network> network = Network::create(graph);
+    if (!network.ok()) return refused(file, 0, network.status().message());
+    return graph;
+  } catch (const Wrong& wrong) {
+    return refused(file, wrong.key.empty() ? 0 : line_of_element(text, wrong.key, wrong.index), wrong.sentence);
+  }
+}
+
+Result<Graph> read_graph_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  for (char buffer[65536]; file.read(buffer, sizeof buffer) || file.gcount() > 0;) {
+    text.append(buffer, static_cast<size_t>(file.gcount()));
+    if (text.size() > kMostBytes) return refused(path, 0, "is larger than 1 GiB: this is no topology file");
+  }
+  if (!file.eof()) return system_error("read the topology file " + path, errno);
+  const size_t first = text.find_first_not_of(" \n\r\t");
+  if (first != std::string::npos && text[first] == '<') {
+    const Result<Machine> machine = detect_machine({.xml = path});
+    if (!machine.ok()) return machine.status();
+    return machine_graph(machine.value());
+  }
+  return graph_from_json(text, path);
 }
 
 }  // namespace tutti

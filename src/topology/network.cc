@@ -65,18 +65,17 @@ Result<Network> Network::create(const Graph& graph) {
   network.endpoints_ = static_cast<int>(graph.endpoints.size());
   if (Status status = number_ranks(graph, network.vertex_of_rank_); !status.ok()) return status;
   for (const Link& link : graph.links) {
+    const auto wrong = [&](const std::string& what) { return malformed("the link from '" + link.from + "' to '" + link.to + "'" + what); };
     const auto from = vertices.find(link.from), to = vertices.find(link.to);
-    const std::string name = "the link from '" + link.from + "' to '" + link.to + "'";
     if (from == vertices.end() || to == vertices.end()) {
-      return malformed(name + ": there is no endpoint or switch '" + (from == vertices.end() ? link.from : link.to) + "'");
+      return wrong(": there is no endpoint or switch '" + (from == vertices.end() ? link.from : link.to) + "'");
     }
-    if (from == to) return malformed(name + " joins a vertex to itself");
-    if (!(link.GBps > 0) || !std::isfinite(link.GBps))
-      return malformed(name + " must have a GBps above 0, has " + std::to_string(link.GBps));
+    if (from == to) return wrong(" joins a vertex to itself");
+    if (!(link.GBps > 0) || !std::isfinite(link.GBps)) return wrong(" must have a GBps above 0, has " + std::to_string(link.GBps));
     if (!(link.latency_us >= 0) || !std::isfinite(link.latency_us)) {
-      return malformed(name + " must have a latency_us of 0 or more, has " + std::to_string(link.latency_us));
+      return wrong(" must have a latency_us of 0 or more, has " + std::to_string(link.latency_us));
     }
-    if (link.count < 1) return malformed(name + " must have a count of 1 or more, has " + std::to_string(link.count));
+    if (link.count < 1) return wrong(" must have a count of 1 or more, has " + std::to_string(link.count));
     network.edges_.push_back({from->second, to->second, link.GBps * 1000 * link.count, link.latency_us});
   }
   index(network.edges_, &Edge::from, vertices.size(), network.out_, network.out_begin_);
@@ -112,14 +111,12 @@ std::vector<bool> Network::reach(uint32_t start, std::span<const uint32_t> (Netw
   return seen;
 }
 
-std::vector<uint32_t> Network::route(int from_rank, int to_rank) const {
-  const uint32_t source = vertex_of_rank(from_rank), target = vertex_of_rank(to_rank);
+std::vector<uint32_t> Network::best_ways(uint32_t source, uint32_t target) const {
   // Endpoints that would have to pass on what they cannot, latency, edges.
   using Cost = std::tuple<int, double, int>;
   constexpr Cost kUnreached{std::numeric_limits<int>::max(), 0, 0};
-  constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
   std::vector<Cost> cost(out_begin_.size() - 1, kUnreached);
-  std::vector<uint32_t> arrives_by(out_begin_.size() - 1, kNone);
+  std::vector<uint32_t> arrives_by(out_begin_.size() - 1, kNoVertex);
   using Entry = std::pair<Cost, uint32_t>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> frontier;
   cost[source] = {0, 0, 0};
@@ -141,11 +138,31 @@ std::vector<uint32_t> Network::route(int from_rank, int to_rank) const {
       }
     }
   }
+  return arrives_by;
+}
+
+std::vector<uint32_t> Network::way_back(const std::vector<uint32_t>& arrives_by, uint32_t source, uint32_t target) const {
   std::vector<uint32_t> edges;
-  if (cost[target] == kUnreached) return edges;
-  for (uint32_t vertex = target; vertex != source; vertex = edges_[edges.back()].from) edges.push_back(arrives_by[vertex]);
+  for (uint32_t vertex = target; vertex != source; vertex = edges_[edges.back()].from) {
+    if (arrives_by[vertex] == kNoVertex) return {};
+    edges.push_back(arrives_by[vertex]);
+  }
   std::reverse(edges.begin(), edges.end());
   return edges;
+}
+
+std::vector<uint32_t> Network::route(int from_rank, int to_rank) const {
+  const uint32_t source = vertex_of_rank(from_rank), target = vertex_of_rank(to_rank);
+  return way_back(best_ways(source, target), source, target);
+}
+
+std::vector<std::vector<uint32_t>> Network::routes_from(int from_rank, std::span<const int> to_ranks) const {
+  const uint32_t source = vertex_of_rank(from_rank);
+  const std::vector<uint32_t> arrives_by = best_ways(source, kNoVertex);
+  std::vector<std::vector<uint32_t>> routes;
+  routes.reserve(to_ranks.size());
+  for (const int to : to_ranks) routes.push_back(way_back(arrives_by, source, vertex_of_rank(to)));
+  return routes;
 }
 
 }  // namespace tutti

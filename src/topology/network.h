@@ -42,8 +42,15 @@ class Network {
   // lowest indices; past endpoints that do not forward only where there is no other. Empty where from == to. O(vertices log vertices) at
   // worst; not kept.
   std::vector<uint32_t> route(int from_rank, int to_rank) const;
+  // The same for one rank and many others, by one search: routes_from(from, {a, b})[1] == route(from, b).
+  std::vector<std::vector<uint32_t>> routes_from(int from_rank, std::span<const int> to_ranks) const;
 
  private:
+  // The edge by which the best way from `source` enters each vertex; right for `target` and what lies before it, or, where target is
+  // kNoVertex, for all.
+  std::vector<uint32_t> best_ways(uint32_t source, uint32_t target) const;
+  std::vector<uint32_t> way_back(const std::vector<uint32_t>& arrives_by, uint32_t source, uint32_t target) const;
+  static constexpr uint32_t kNoVertex = 0xffffffffu;
   // Which vertices are found from `start` along edges_of(vertex), each leading to its `far` end.
   std::vector<bool> reach(uint32_t start, std::span<const uint32_t> (Network::*edges_of)(uint32_t) const, uint32_t Edge::*far) const;
   static std::span<const uint32_t> part(const std::vector<uint32_t>& list, const std::vector<uint32_t>& begin, uint32_t vertex) {

@@ -3,6 +3,8 @@
 #include <map>
 #include <string>
 
+#include "topology/cluster.h"
+
 namespace tutti {
 
 int Torus::stride(int axis) const {
@@ -44,6 +46,13 @@ Topology::Topology(Graph graph, Network network) : graph_(std::move(graph)), net
     islands_[static_cast<size_t>(number)].push_back(rank);
     island_of_.push_back(number);
   }
+}
+
+const TreePacking& Topology::trees(PackingKind kind, int root) const {
+  const std::lock_guard<std::mutex> lock(packings_mutex_);
+  const auto known = packings_.find({kind, root});
+  if (known != packings_.end()) return known->second;
+  return packings_.emplace(std::pair(kind, root), pack_trees(network_, kind, root)).first->second;
 }
 
 std::unique_ptr<const Topology> single_host_topology(int nranks) {

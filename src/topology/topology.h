@@ -1,15 +1,19 @@
 // What an algorithm may ask of the machine: a graph with its structure worked out once, from which all ranks' programs are made. All ranks
 // hold equal graphs, so whatever is derived here is equal on all ranks.
-// Threading: immutable once made; share freely.
+// Threading: immutable once made, but for what trees() and rings() remember under a lock; share freely.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
 #include "topology/graph.h"
 #include "topology/network.h"
+#include "topology/packing.h"
 
 namespace tutti {
 
@@ -48,6 +52,10 @@ class Topology {
   const std::vector<std::vector<int>>& islands() const { return islands_; }
   int island_of(int rank) const { return island_of_[static_cast<size_t>(rank)]; }
 
+  // pack_trees() of the network, made at the first use and kept: every rank's program of a plan asks for the same. Meanwhile others wait.
+  // Precondition: that of pack_trees; root 0 where the kind has none.
+  const TreePacking& trees(PackingKind kind, int root) const;
+
  private:
   Topology(Graph graph, Network network);
 
@@ -56,6 +64,8 @@ class Topology {
   std::optional<Torus> torus_;
   std::vector<std::vector<int>> islands_;
   std::vector<int> island_of_;
+  mutable std::mutex packings_mutex_;
+  mutable std::map<std::pair<PackingKind, int>, TreePacking> packings_;  // guarded by packings_mutex_; entries stay where they are
 };
 
 // Of single_host_graph.

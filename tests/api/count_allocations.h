@@ -13,5 +13,7 @@ inline constexpr bool kCanCountAllocations = true;
 
 // Allocations of the calling thread so far, of any kind (operator new is malloc underneath).
 size_t allocations_of_this_thread();
+// Of the calling thread's allocations to come, this one fails, once: 1 is the next; 0: none.
+void fail_allocation_of_this_thread(size_t which);
 
 }  // namespace tutti::test

@@ -123,6 +123,37 @@ TEST(Health, AStoppedRankIsNamedByAll) {
   EXPECT_TRUE(WIFSIGNALED(wait_for(children[kVictim])));
 }
 
+// While a rank waits for a connection to one that is stopped: an abort in another thread ends that.
+TEST(Health, AnAbortReleasesWhoConnectsToAStoppedRank) {
+  for (const char* transport : {"shm", "tcp"}) {
+    SCOPED_TRACE(transport);
+    Job job(2);
+    Pipe stopped;
+    const pid_t one = fork_child([&] {
+      setenv("TUTTI_TRANSPORTS", transport, 1);
+      job.init(1);
+      stopped.put('!');
+      raise(SIGSTOP);
+    });
+    const pid_t zero = fork_child([&] {
+      setenv("TUTTI_TRANSPORTS", transport, 1);
+      tuttiComm_t comm = job.init(0);
+      stopped.get<char>();
+      tuttiStream_t stream = nullptr;
+      ASSERT_EQ(tuttiStreamCreate(&stream), tuttiSuccess);
+      float value = 1;
+      ASSERT_EQ(tuttiAllReduce(&value, &value, 1, tuttiFloat32, tuttiSum, comm, stream), tuttiSuccess);
+      for (int i = 0; i < 50; ++i) nap();  // as a rule it connects by now; if not yet, it is aborted all the same
+      EXPECT_EQ(tuttiCommAbort(comm), tuttiSuccess) << tuttiGetLastError(nullptr);
+      EXPECT_EQ(tuttiStreamSynchronize(stream), tuttiAborted);
+      EXPECT_EQ(tuttiStreamDestroy(stream), tuttiSuccess);
+    });
+    EXPECT_TRUE(ended_well(wait_for(zero)));
+    kill(one, SIGKILL);
+    EXPECT_TRUE(WIFSIGNALED(wait_for(one)));
+  }
+}
+
 // Leaving in good order is no failure: neither for those that go on, nor later.
 TEST(Health, WhoLeavesEarlyHarmsNobody) {
   constexpr int kRanks = 12;

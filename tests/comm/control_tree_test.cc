@@ -225,7 +225,7 @@ TEST(BrokenChild, OneThatSendsMalformedDataIsNamed) {
     auto zero = join_zero(id);
     Child one(id, id.key);
     one.parent().send(FrameType::kGather, data);
-    expect_error(zero.get(), Code::kRemote, "rank 1 was lost before all ranks had come: it sent malformed data");
+    expect_error(zero.get(), Code::kRemote, ") was lost before all ranks had come: it sent malformed data");
   }
 }
 
@@ -233,7 +233,31 @@ TEST(BrokenChild, OneThatGoesBeforeItsDataIsNamed) {
   const RendezvousId id = open();
   auto zero = join_zero(id);
   { Child one(id, id.key); }
-  expect_error(zero.get(), Code::kRemote, "rank 1 ended before all ranks had come");
+  expect_error(zero.get(), Code::kRemote, ") ended before all ranks had come");
+}
+
+// It has its place, and no connection in the tree yet that could tell of it.
+TEST(BrokenChild, OneThatGoesBetweenItsPlaceAndItsParentIsNamed) {
+  const RendezvousId id = open();
+  auto zero = join_zero(id);
+  {
+    RawGuest one(id);
+    ASSERT_TRUE(one.join(id.key, make_hello(1, 2), arrival_bytes()));
+    const std::optional<Frame> place = one.receive();
+    ASSERT_TRUE(place && place->type == FrameType::kPlace);
+  }
+  expect_error(zero.get(), Code::kRemote, "rank 1 (host ");
+}
+
+// Who misses a child says so before those who wait for the table blame who has not sent it.
+TEST(BrokenChild, OneThatNeverReachesItsParentIsNamedByAll) {
+  const RendezvousId id = open();
+  const auto join = [id](int rank) { return ControlTree::join(id, {.rank = rank, .nranks = 3, .timeout_s = 0.3}, {}); };
+  auto zero = std::async(std::launch::async, join, 0);
+  auto one = std::async(std::launch::async, join, 1);
+  RawGuest two(id);
+  ASSERT_TRUE(two.join(id.key, make_hello(2, 3), arrival_bytes()));
+  for (auto* joined : {&zero, &one}) expect_error(joined->get(), Code::kTimeout, "waited in vain for the data of rank 2 (host ");
 }
 
 TEST(BrokenChild, OneThatNeverBringsItsDataIsNamed) {

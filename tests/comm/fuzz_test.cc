@@ -130,13 +130,13 @@ TEST(Fuzz, ListenerSurvivesMutatedGuests) {
 // What a rank is told by a listener that knows the key but has lost its mind: mutated places and refusals.
 TEST(Fuzz, ClientSurvivesMutatedAnswers) {
   const FakeListener fake = open_fake_listener();
-  const Bytes place_body = encode_place({.position = 1, .parent = 2, .parent_control = fake.id.control_address(), .children = {0}});
+  const Bytes place_body = encode_place({.position = 1, .parent = 2, .parent_control = fake.id.control_address(), .children = {0}, .child_names = {"rank 0"}});
   const Bytes refusal_body = encode_refusal({Code::kTimeout, "a sentence"});
   int believed = 0;
   for (int seed = 0; seed < kSocketRounds; ++seed) {
     SCOPED_TRACE(seed);
     Mutator mutate(static_cast<unsigned>(seed));
-    auto joined = std::async(std::launch::async, [&] { return join_rendezvous(fake.id, {.rank = 0, .nranks = 3}, {}); });
+    auto joined = std::async(std::launch::async, [&] { return join_rendezvous(fake.id, {.rank = 0, .nranks = 3}, {}, deadline_after(60)); });
     {
       RawGuest guest = accept_guest(fake);
       const std::optional<Frame> hello = guest.receive();
@@ -152,12 +152,12 @@ TEST(Fuzz, ClientSurvivesMutatedAnswers) {
       const FrameType type = refuse ? FrameType::kRefuse : FrameType::kPlace;
       seed % 4 < 2 ? guest.send(type, mutate(body)) : guest.send(mutate(encode_frame(type, body)));
     }  // closes, so that a client that waits for more goes on
-    const Result<Place> result = joined.get();
+    const Result<Seated> result = joined.get();
     if (!result.ok()) continue;
     ++believed;
-    ASSERT_LT(result.value().position, 3u);
-    ASSERT_LT(result.value().parent, 3);
-    ASSERT_LE(result.value().children.size(), kTreeArity);
+    ASSERT_LT(result.value().place.position, 3u);
+    ASSERT_LT(result.value().place.parent, 3);
+    ASSERT_LE(result.value().place.children.size(), kTreeArity);
   }
   EXPECT_GT(believed, 0);
 }

@@ -1,12 +1,15 @@
 // The listener among strangers: whatever connects to it and says whatever, the ranks that know the key still meet.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <functional>
 #include <future>
+#include <thread>
 
 #include "base/build_id.h"
 #include "base/host.h"
 #include "tests/comm/raw_guest.h"
+#include "tests/support/eventually.h"
 
 namespace tutti {
 namespace {
@@ -197,8 +200,33 @@ TEST_F(Guests, ARankThatDisappearsIsNamedToAll) {
   for (const auto& result : {zero.get(), two}) {
     ASSERT_FALSE(result.ok());
     EXPECT_EQ(result.status().code(), Code::kRemote);
-    EXPECT_NE(result.status().message().find("rank 1 ended before all ranks had come"), std::string::npos) << result.status().message();
+    EXPECT_NE(result.status().message().find("rank 1 (host "), std::string::npos) << result.status().message();
+    EXPECT_NE(result.status().message().find(") ended before all ranks had come"), std::string::npos) << result.status().message();
   }
+}
+
+// Nobody needs it, so nobody can attack it.
+TEST(Listener, OfOneCommunicatorClosesWhenThatHasMet) {
+  const Result<RendezvousId> id = open_rendezvous();
+  ASSERT_TRUE(id.ok());
+  ASSERT_TRUE(join_table(id.value(), {.rank = 0, .nranks = 1}, {}).ok());
+  EXPECT_TRUE(eventually([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const SocketAddress address = SocketAddress::of(id.value().control_address());
+    const Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return fd && connect(fd.get(), address.get(), address.length) != 0 && errno == ECONNREFUSED;
+  }));
+}
+
+// Further communicators of a launcher's job meet there.
+TEST(Listener, OfAJobStays) {
+  const Result<RendezvousId> id = open_rendezvous();
+  ASSERT_TRUE(id.ok());
+  for (const uint32_t meeting : {1, 2}) {
+    ASSERT_TRUE(join_table(id.value(), {.rank = 0, .nranks = 1, .meeting = meeting}, {}).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+  }
+  ASSERT_TRUE(join_table(id.value(), {.rank = 0, .nranks = 1, .meeting = 3}, {}).ok());
 }
 
 TEST_F(Guests, AGuestThatGoesOnTalkingAfterItsJoinHarmsNobody) {

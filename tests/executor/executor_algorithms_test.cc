@@ -165,6 +165,62 @@ TEST(Executor, SliceBytesChangeNoResult) {
   }
 }
 
+// Only one rank's executor, and nothing is stepped: start() is what takes scratch and refuses slices.
+class Starting : public ::testing::Test {
+ protected:
+  static constexpr size_t kBudget = 8192;
+
+  Executor make() { return Executor(host_device(), world_.transport(kRank), 0, 16 * 1024, &budget_); }
+  std::unique_ptr<Launch> bind(Executor& executor, uint32_t slice_bytes = 0) {
+    return std::move(*executor.bind(plan_.ranks[kRank], Protocol::kStaged, slice_bytes, 1));
+  }
+  Operands operands(size_t count) {
+    Operands operands = data_.operands(kRank);
+    operands.count = count;
+    return operands;
+  }
+
+  static constexpr size_t kRank = 2;  // the first with a block of scratch in one_shot
+  const Plan plan_ = plan_of({"one_shot", 4, 1, Protocol::kStaged});
+  MemoryWorld world_{4, kSmallShapes};
+  MemoryBudget budget_{kBudget};
+  Data data_{4, 4000, false, [](size_t rank, size_t i) { return exact(rank, i, 0); }};
+};
+
+TEST_F(Starting, ScratchIsTakenFromTheBudgetAndGivenBack) {
+  ASSERT_EQ(plan_.ranks[kRank].scratch_blocks, 1U);
+  {
+    Executor executor = make();
+    const std::unique_ptr<Launch> launch = bind(executor);
+    ASSERT_TRUE(executor.start(*launch, operands(1000)).ok());
+    EXPECT_GE(executor.scratch_bytes(), 4000U);
+    EXPECT_FALSE(budget_.take_scratch(kBudget - 3999).ok());
+
+    const Status refused = executor.start(*launch, operands(3000));
+    EXPECT_EQ(refused.code(), Code::kSystem);
+    EXPECT_NE(refused.message().find("TUTTI_MEMORY"), std::string::npos) << refused.message();
+    EXPECT_NE(refused.message().find("scratch"), std::string::npos) << refused.message();
+    EXPECT_EQ(executor.scratch_bytes(), 0U);
+    EXPECT_TRUE(executor.start(*launch, operands(2000)).ok());  // what the refused one had was given back
+  }
+  EXPECT_TRUE(budget_.take(kBudget).ok());  // and so does who ends
+  EXPECT_EQ(budget_.connections(), kBudget);
+}
+
+TEST_F(Starting, ASliceSmallerThanAnElementIsRefused) {
+  Executor executor = make();
+  const std::unique_ptr<Launch> launch = bind(executor, 4);
+  EXPECT_TRUE(executor.start(*launch, operands(10)).ok());
+  for (const bool uneven : {false, true}) {
+    Operands wide = operands(10);
+    wide.arithmetic.type = DataType::kFloat64;
+    wide.uneven = uneven;
+    const Status refused = executor.start(*launch, wide);
+    EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+    EXPECT_NE(refused.message().find("slice_bytes"), std::string::npos) << refused.message();
+  }
+}
+
 // A thread a rank, as a user would: what ThreadSanitizer sees of the interpreter.
 TEST(Executor, OneThreadARank) {
   for (const Case& c : {Case{"ring", 4, 2, Protocol::kStaged}, Case{"one_shot", 4, 1, Protocol::kInline}}) {

@@ -77,6 +77,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Now and then: is it still there?
   if (meeting % 16 != 0) return 0;
   joining = {.rank = 0, .nranks = 1, .meeting = ++meeting, .timeout_s = 20};
-  expect(join_rendezvous(rendezvous(), joining, {}).ok());
+  expect(join_rendezvous(rendezvous(), joining, {}, deadline_after(20)).ok());
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include "program.h"
@@ -78,8 +79,8 @@ TEST(Nodes, AWrongInterfaceIsAnErrorThatListsThem) {
   }
 }
 
-// Four hosts with two ranks each. One lab for all tests.
-class Hosts : public ::testing::TestWithParam<const char*> {
+// Four hosts. One lab for all tests of a suite.
+class Lab : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { made_ = geteuid() == 0 && std::system((lab() + "up 4 2>/dev/null").c_str()) == 0; }
   static void TearDownTestSuite() {
@@ -89,7 +90,8 @@ class Hosts : public ::testing::TestWithParam<const char*> {
   void SetUp() override {
     if (!made_) GTEST_SKIP() << "network namespaces cannot be made here: that takes root, iproute2 and a kernel that lets root do it";
   }
-  static std::string lab() { return "env TUTTI_LAB=tuttitest" + std::to_string(getpid()) + " " + kNetnsLab + " "; }
+  static std::string name() { return "tuttitest" + std::to_string(getpid()); }
+  static std::string lab() { return "env TUTTI_LAB=" + name() + " " + kNetnsLab + " "; }
   static Result on_hosts(const std::string& settings, const std::string& arguments) {
     return run(lab() + "exec 0 env " + settings + " " + TUTTI_RUN + " -n 8 -- " + kNetnsLab + " by-rank 2 " + kPerf + " " + arguments);
   }
@@ -99,12 +101,38 @@ class Hosts : public ::testing::TestWithParam<const char*> {
   static inline bool made_ = false;
 };
 
+// Two ranks on each.
+class Hosts : public Lab, public ::testing::WithParamInterface<const char*> {};
+
 TEST_P(Hosts, AreExactWithNothingSet) {
   expect_exact(on_hosts("", arguments_of(GetParam())), 8, "shm+tcp");
 }
 
 TEST_P(Hosts, AreExactOverTcpAlone) {
   expect_exact(on_hosts("TUTTI_TRANSPORTS=tcp", arguments_of(GetParam())), 8, "tcp");
+}
+
+// What torchrun sets on two hosts with two processes each; torchrun itself is not needed.
+TEST_F(Lab, TorchrunsVariablesJoinTwoHosts) {
+  const auto rank = [](const std::string& number, const std::string& local) {
+    return "RANK=" + number + " LOCAL_RANK=" + local +
+           " WORLD_SIZE=4 LOCAL_WORLD_SIZE=2 MASTER_ADDR=10.77.0.1 MASTER_PORT=29500 TUTTI_SECRET=open-sesame TUTTI_INIT_TIMEOUT=60 ";
+  };
+  const std::string perf = std::string(kPerf) + " " + arguments_of("all_reduce");
+  const std::string others = lab() + "exec $((r / 2)) env " + rank("$r", "$((r % 2))") + perf + " >&2 & ";
+  const Result result = run("bash -c 'for r in 3 2 1; do " + others + "done; \"$@\"; status=$?; wait; exit $status' -- " + lab() +
+                            "exec 0 env " + rank("0", "0") + perf);
+  expect_exact(result, 4, "shm+tcp");
+}
+
+// tutti-run starts ranks on other hosts through a remote shell: here one that enters namespaces.
+TEST_F(Lab, TuttiRunOverHosts) {
+  const std::string hosts = ::testing::TempDir() + name() + ".hosts";
+  std::ofstream(hosts) << "localhost slots=2\n" << name() << "1 slots=1\n" << name() << "2 slots=2\n";
+  const Result result = run(lab() + "exec 0 env TUTTI_RSH=" + NETNS_RSH + " " + TUTTI_RUN + " --hosts " + hosts + " -- " + kPerf + " " +
+                            arguments_of("all_reduce"));
+  unlink(hosts.c_str());
+  expect_exact(result, 5, "shm+tcp");
 }
 
 std::string name_of(const ::testing::TestParamInfo<const char*>& instance) {

@@ -127,6 +127,25 @@ TEST_P(VerifyAlgorithm, HoldsFor49To64Ranks) {
   verify_sizes(49, 64);
 }
 
+TEST_P(VerifyAlgorithm, HoldsForOtherParameters) {
+  const Algorithm& algorithm = *GetParam().algorithm;
+  for (const int nranks : {1, 2, 3, 4, 5, 8, 13, 16, 27, 33, 64}) {
+    const int root = has_root(GetParam().collective) ? nranks / 2 : 0;
+    for (const PlanRequest& request : forms(GetParam().collective, nranks, root)) {
+      if (algorithm.max_channels(request, host_topology(nranks)) == 0) continue;
+      Plan known = algorithm_plan(algorithm, request, 1);
+      for (const int parameter : {-1, 1, 2, 3, 4, 5, 8, INT_MAX}) {
+        const PlanChoice choice{.algorithm = algorithm.name, .channels = 1, .parameter = parameter};
+        Plan plan = generate_plan(algorithm, request, choice, host_topology(nranks));
+        if (plan == known) continue;
+        verify_plan(plan, request, 1);
+        if (HasFatalFailure()) return;
+        known = std::move(plan);
+      }
+    }
+  }
+}
+
 TEST_P(VerifyAlgorithm, HoldsForManyRanks) {
   verify_sample(100, 2);
   verify_sample(128, 2);

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <set>
+
 #include "algorithms/algorithm.h"
 
 namespace tutti {
@@ -142,6 +145,52 @@ TEST(Planner, AForcedAlgorithmIsUsedForEverySize) {
         EXPECT_EQ(choice.algorithm, algorithm->name);
         EXPECT_NE(choice.reason.find("forced"), std::string::npos);
       }
+    }
+  }
+}
+
+// The most peers that one of some ranks has in the plan for `bytes`.
+size_t most_peers(const PlanRequest& request, size_t bytes, uint32_t inline_bytes) {
+  size_t most = 0;
+  for (const int rank : {0, 1, request.nranks / 2, request.nranks - 1}) {
+    const auto made = planner(request.nranks, rank, "", inline_bytes);
+    const Result<const PlannedProgram*> planned = made->program_for(request, bytes);
+    EXPECT_TRUE(planned.ok()) << planned.status().message();
+    std::set<int> peers;
+    for (const auto& channel : planned.value()->program.channels) {
+      for (const Instruction& instruction : channel) peers.insert({instruction.send_peer, instruction.recv_peer});
+    }
+    peers.erase(kNoPeer);
+    most = std::max(most, peers.size());
+  }
+  return most;
+}
+
+// A connection costs memory and a handshake: with many ranks, no small request connects all pairs, with inline slots or without.
+TEST(Planner, ManyRanksHaveFewPeers) {
+  for (const int n : {16, 33, 64, 100, 256}) {
+    const size_t few = 3 * static_cast<size_t>(std::bit_width(static_cast<unsigned>(n - 1)));
+    for (const Collective collective :
+         {Collective::kAllReduce, Collective::kAllGather, Collective::kReduceScatter, Collective::kBroadcast, Collective::kReduce,
+          Collective::kGather, Collective::kScatter, Collective::kAllToAll, Collective::kBarrier}) {
+      for (const size_t bytes : {8, 256, 4096, 65536}) {
+        if (collective == Collective::kAllToAll && bytes > 4096) continue;  // straight to everybody
+        EXPECT_LE(most_peers({.collective = collective, .nranks = n}, bytes, kInlineBytes), few)
+            << collective_name(collective) << ", " << n << " ranks, " << bytes << " bytes";
+        if (collective == Collective::kAllToAll && bytes > 256) continue;
+        EXPECT_LE(most_peers({.collective = collective, .nranks = n}, bytes, 0), few)
+            << collective_name(collective) << " without inline slots, " << n << " ranks, " << bytes << " bytes";
+      }
+    }
+  }
+}
+
+TEST(Planner, AFewRanksAreOneStepApart) {
+  for (int n = 3; n < 16; ++n) {
+    for (const Collective collective :
+         {Collective::kAllReduce, Collective::kAllGather, Collective::kReduceScatter, Collective::kAllToAll}) {
+      EXPECT_EQ(most_peers({.collective = collective, .nranks = n}, 8, kInlineBytes), static_cast<size_t>(n - 1))
+          << collective_name(collective);
     }
   }
 }

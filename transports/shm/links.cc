@@ -18,6 +18,10 @@ enum class Kind : uint8_t { kHello = 1, kFifo = 2, kReply = 3, kFarewell = 4 };
 
 constexpr uint32_t kMagic = 0x54555349;
 
+// A stranger younger than this is not sent away to make room: many ranks may come at once.
+constexpr auto kYoung = std::chrono::milliseconds(300);
+constexpr auto kComplainEvery = std::chrono::seconds(10);
+constexpr auto kLookEvery = std::chrono::milliseconds(10);
 constexpr double kForever_s = 1e8;  // longer than a process lives
 
 // The deadline of a wait; 0: none.
@@ -199,8 +203,36 @@ Status Links::add(const std::shared_ptr<Link>& link) {
   return {};
 }
 
+// False: there are as many strangers as may be, and all have only just come.
+bool Links::make_room() {
+  std::shared_ptr<Link> oldest;
+  {
+    std::lock_guard lock(mutex_);
+    size_t strangers = 0;
+    for (const auto& link : links_) {
+      if (link->rank >= 0) continue;
+      ++strangers;
+      if (oldest == nullptr) oldest = link;
+    }
+    if (strangers < kMaxStrangers) return true;
+  }
+  if (std::chrono::steady_clock::now() - oldest->since < kYoung) return false;
+  complain("local connections that say nothing: the oldest of too many");
+  end(oldest);
+  return true;
+}
+
+// The control thread's.
+void Links::complain(const char* what) {
+  const auto now = std::chrono::steady_clock::now();
+  if (complained_ && now - *complained_ < kComplainEvery) return;
+  complained_ = now;
+  log_stranger(std::string("dropped ") + what);
+}
+
 void Links::accept_all() {
   for (;;) {
+    if (loop_.on_thread() && !make_room()) return rest();
     Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) rest();
@@ -214,7 +246,7 @@ void Links::accept_all() {
   }
 }
 
-// No descriptors are left: the listener stays readable, and the control thread would spin.
+// No descriptors are left, or no room: the listener stays readable, and the control thread would spin.
 void Links::rest() {
   if (!loop_.on_thread()) return;  // the destructor's last look
   constexpr auto kRest = std::chrono::milliseconds(100);
@@ -262,7 +294,7 @@ bool Links::handle(Link& link, const Packet& packet, Fd carried) {
 
 bool Links::greet(Link& link, const Packet& hello) {
   if (hello.rank < 0 || !equal_macs(hello.proof, hello_proof(key_, name_, hello.rank))) {
-    log_warn("dropped a local connection that does not know the communicator's key");
+    complain("a local connection that does not know the communicator's key");
     return false;
   }
   link.rank = hello.rank;
@@ -360,7 +392,8 @@ Status Links::meet(int peer, double timeout_s) {
   return add(link);
 }
 
-Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s) {
+Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s,
+                               const std::function<bool()>& interrupted) {
   Packet request;
   request.kind = Kind::kFifo;
   request.protocol = key.protocol;
@@ -374,9 +407,19 @@ Result<Fd> Links::request_fifo(int peer, uint32_t context, const FifoKey& key, d
   const uint32_t ticket = request.ticket = ++tickets_;
   if (!send_packet(link->fd.get(), request)) return gone(peer, "closed the connection");
   waiting_[ticket] = &answer;
-  const bool over = answered_.wait_until(lock, deadline_after(timeout_s), [&] { return answer.there || !link->open; });
+  const auto over = [&] { return answer.there || !link->open; };
+  const auto deadline = deadline_after(timeout_s);
+  bool stopped = false;
+  while (!over() && !stopped && std::chrono::steady_clock::now() < deadline) {
+    answered_.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + kLookEvery), over);
+    // Unlocked: what is asked may be busy with what calls us.
+    lock.unlock();
+    stopped = interrupted();
+    lock.lock();
+  }
   waiting_.erase(ticket);
-  if (!over) {
+  if (!over() && stopped) return Status(Code::kAborted, "connecting to rank " + std::to_string(peer) + " was interrupted");
+  if (!over()) {
     return Status(Code::kTimeout, "rank " + std::to_string(peer) + " did not answer a request for shared memory within " +
                                       std::to_string(timeout_s) + " s: its process is stopped or starved");
   }

@@ -4,12 +4,14 @@
 // One Links serves a rank's communicator and all that are split off it: each is a context, with an inbox and a farewell of its own, over
 // the same sockets. A link: one end connects to the other's listener (a random abstract name, so it lives and dies with the process), says
 // which rank it is and proves that it knows the communicator's key; from then on both ends are equal. Goodbyes are said per context;
-// an end of file means to every context in which the peer has not said goodbye that its process died.
+// an end of file means to every context in which the peer has not said goodbye that its process died. Those that have proved nothing yet
+// are kMaxStrangers at most, of whom the oldest goes first.
 //
 // Threading: every method from any thread. All reading is done by the control thread.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -17,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +42,7 @@ struct Context {
 
 class Links {
  public:
+  static constexpr size_t kMaxStrangers = 128;
   // `self`: this rank. Errors: kSystem.
   static Result<std::shared_ptr<Links>> open(int self, const Key& key);
   // Every context has left.
@@ -61,8 +65,9 @@ class Links {
   // Makes sure of a link to the peer. Errors: kRemote (nobody listens there any more), kSystem, kTimeout.
   Status meet(int peer, double timeout_s);
   // The inbox of the peer's `context`, with the FIFO `key` prepared in it (.peer is this rank in the context). Precondition: meet() was
-  // successful. Errors: kRemote (it has gone, or has left the context), kTimeout, kSystem.
-  Result<Fd> request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s);
+  // successful. `interrupted` is asked now and then. Errors: kRemote (it has gone, or has left the context), kTimeout, kAborted
+  // (interrupted), kSystem.
+  Result<Fd> request_fifo(int peer, uint32_t context, const FifoKey& key, double timeout_s, const std::function<bool()>& interrupted);
 
  private:
   struct Packet;
@@ -70,6 +75,7 @@ class Links {
     Fd fd;
     ControlLoop::Watch watch = 0;
     int rank = -1;     // -1 until it has proved who it is
+    std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
     bool open = true;  // guarded by mutex_
   };
   struct Answer {
@@ -81,6 +87,8 @@ class Links {
 
   Links(ControlLoop& loop, int self, const Key& key) : loop_(loop), self_(self), key_(key) {}
   void accept_all();
+  bool make_room();
+  void complain(const char* what);
   void rest();
   Status add(const std::shared_ptr<Link>& link);
   void serve(const std::shared_ptr<Link>& link);
@@ -104,6 +112,7 @@ class Links {
   Fd listener_;
   ControlLoop::Watch watch_ = 0;
   uint64_t resting_ = 0;  // the timer that ends a pause of accepting; the control thread's
+  std::optional<std::chrono::steady_clock::time_point> complained_;  // as that
 
   std::mutex mutex_;  // of all below
   std::condition_variable answered_;

@@ -141,11 +141,11 @@ Status ShmTransport::meet(int peer, double timeout_s) {
   if (peers_[static_cast<size_t>(peer)].inbox || peer_state(peer) != PeerState::kAlive) return {};
   const Status met = links_->meet(members_[static_cast<size_t>(peer)], timeout_s);
   if (met.ok() || met.code() != Code::kRemote) return met;
-  // Nobody listens there any more. Its goodbye may still be on its way to the control thread; without one, it has died.
+  // Nobody listens there any more. Its goodbye may still be on its way to the control thread.
   for (int waited_ms = 0; waited_ms < kGoodbyeWaitMs && peer_state(peer) == PeerState::kAlive; ++waited_ms) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  gone(peer, PeerState::kDied);
+  gone(peer, PeerState::kAbsent);
   return {};
 }
 
@@ -162,7 +162,8 @@ Result<std::byte*> ShmTransport::memory_at_peer(const FifoKey& key, double timeo
   const FifoKey mine{.peer = rank_, .channel = key.channel, .protocol = key.protocol};
   if (peer.inbox) return peer.inbox->prepare(mine);
   if (peer_state(key.peer) == PeerState::kAlive) {
-    const Result<Fd> inbox = links_->request_fifo(members_[static_cast<size_t>(key.peer)], context_, mine, timeout_s);
+    const Result<Fd> inbox = links_->request_fifo(members_[static_cast<size_t>(key.peer)], context_, mine, timeout_s,
+                                                    [this] { return interrupted(); });
     if (inbox.ok()) return map(inbox.value().get(), fifo_offset(shapes_, key.peer, mine), key.protocol);
     if (inbox.status().code() != Code::kRemote) return inbox.status();
   }

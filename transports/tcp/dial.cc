@@ -15,11 +15,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 // An address that swallows packets is given up after this where there is another one to try.
 constexpr auto kOneOfSeveral = std::chrono::seconds(3);
+constexpr int64_t kLookEveryMs = 50;
 
 // Moves whole messages within the deadline. Each returns 0, or an errno; ETIMEDOUT is the deadline, ECONNRESET also stands for an end.
 class Caller {
  public:
-  Caller(int fd, Clock::time_point deadline) : fd_(fd), deadline_(deadline) {}
+  Caller(int fd, Clock::time_point deadline, const std::function<bool()>& interrupted)
+      : fd_(fd), deadline_(deadline), interrupted_(interrupted) {}
 
   int connect(const IpAddress& ip, uint16_t port) const {
     sockaddr_storage to;
@@ -50,10 +52,11 @@ class Caller {
     for (;;) {
       const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
       pollfd wait = {.fd = fd_, .events = events, .revents = 0};
-      const int ready = left_ms <= 0 ? 0 : poll(&wait, 1, static_cast<int>(std::min<int64_t>(left_ms, 3'600'000)));
+      const int ready = left_ms <= 0 ? 0 : poll(&wait, 1, static_cast<int>(std::min<int64_t>(left_ms, kLookEveryMs)));
       if (ready > 0) return 0;
       if (ready < 0 && errno != EINTR) return errno;
-      if (ready == 0 && left_ms <= 3'600'000) return ETIMEDOUT;
+      if (ready == 0 && left_ms <= kLookEveryMs) return ETIMEDOUT;
+      if (interrupted_ && interrupted_()) return ECANCELED;
     }
   }
   template <class Act>
@@ -73,6 +76,7 @@ class Caller {
 
   int fd_;
   Clock::time_point deadline_;
+  const std::function<bool()>& interrupted_;
 };
 
 constexpr int kNotThePeer = -1;
@@ -91,7 +95,7 @@ int shake_hands(const Caller& caller, const Hello& hello, const Key& key, Verdic
 }  // namespace
 
 Result<DialResult> dial(std::span<const IpAddress> addresses, uint16_t port, const Hello& hello, const Key& key, size_t buffer_bytes,
-                        Clock::time_point deadline, const std::string& peer) {
+                        Clock::time_point deadline, const std::string& peer, const std::function<bool()>& interrupted) {
   bool refused = false, hung_up = false, stranger = false;
   std::string tried;
   int last_error = 0;
@@ -102,13 +106,14 @@ Result<DialResult> dial(std::span<const IpAddress> addresses, uint16_t port, con
     if (!fd && errno != EAFNOSUPPORT) return system_error("create a TCP socket", errno);
     if (!fd) continue;
     prepare_socket(fd.get(), buffer_bytes);
-    const Caller caller(fd.get(), bound);
+    const Caller caller(fd.get(), bound, interrupted);
     Verdict verdict = Verdict::kWait;
     int error = caller.connect(ip, port);
     const bool connected = error == 0;
     if (connected) error = shake_hands(caller, hello, key, verdict);
     if (error == 0 && verdict == Verdict::kWelcome) return DialResult{DialResult::Outcome::kConnected, std::move(fd)};
     if (error == 0) return DialResult{DialResult::Outcome::kWait, Fd()};
+    if (error == ECANCELED) return Status(Code::kAborted, "connecting to " + peer + " was interrupted");
     refused = refused || (!connected && error == ECONNREFUSED);
     hung_up = hung_up || (connected && error == ECONNRESET);
     stranger = stranger || error == kNotThePeer;

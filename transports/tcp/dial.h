@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 
 #include "base/fd.h"
 #include "transports/tcp/handshake.h"
@@ -21,8 +22,10 @@ struct DialResult {
 };
 
 // Tries `addresses` one after another. Errors: kTimeout; kRemote (what answers there does not know the key); kSystem (no way there: the
-// sentence says where to). `peer` names the peer in errors.
+// sentence says where to);
+// kAborted (`interrupted`, which is asked now and then, said so). `peer` names the peer in errors.
 Result<DialResult> dial(std::span<const IpAddress> addresses, uint16_t port, const Hello& hello, const Key& key, size_t buffer_bytes,
-                        std::chrono::steady_clock::time_point deadline, const std::string& peer);
+                        std::chrono::steady_clock::time_point deadline, const std::string& peer,
+                        const std::function<bool()>& interrupted = {});
 
 }  // namespace tutti::tcp

@@ -255,7 +255,7 @@ void Listener::drop(Guest& guest) {
 
 // Once: whoever knocks must not fill the log.
 void Listener::complain(const char* what) {
-  if (!std::exchange(complained_, true)) log_warn(std::string("dropped ") + what + " (tcp, port " + std::to_string(port_) + ")");
+  if (!std::exchange(complained_, true)) log_stranger(std::string("dropped ") + what + " (tcp, port " + std::to_string(port_) + ")");
 }
 
 }  // namespace tutti::tcp

@@ -311,7 +311,7 @@ Result<DialResult> TcpTransport::dial_peer(int rank, int index, Clock::time_poin
                  .listener = peer.address.id};
   if (Status status = random_bytes(hello.nonce); !status.ok()) return status;
   return dial(candidates(address_, peer.address, index), peer.address.port, hello, key_, options_.buffer_bytes, deadline,
-              "rank " + std::to_string(rank));
+              "rank " + std::to_string(rank), [this] { return interrupted(); });
 }
 
 // nullptr: the peer has gone. That is no failure here: an operation may need nothing more of it, and who waits for it learns its state.
@@ -334,15 +334,16 @@ Result<Connection*> TcpTransport::meet(int rank, int index, double timeout_s) {
       }
       if (!dialled.ok()) return dialled.status();
       if (connected) continue;
-      // Without a word it has died; a goodbye that it said is on another connection, and read first.
+      // A goodbye that it said is on another connection, and read first.
       if (dialled->outcome == DialResult::Outcome::kNobody) {
         progress();
         const PeerState said = peer.presence ? peer.presence->load(std::memory_order_acquire) : PeerState::kAlive;
-        publish(peer, said != PeerState::kAlive ? said : PeerState::kDied);
+        publish(peer, said != PeerState::kAlive ? said : PeerState::kAbsent);
         return nullptr;
       }
       if (dialled->outcome == DialResult::Outcome::kHungUp) longest_pause = kLongestPauseHungUp;
     }
+    if (interrupted()) return Status(Code::kAborted, "connecting to rank " + std::to_string(rank) + " was interrupted");
     if (Clock::now() > deadline) {
       return Status(Code::kTimeout, "rank " + std::to_string(rank) + " (" + peer.address.text() + ") made no TCP connection within " +
                                         std::to_string(timeout_s) + " s: its process is stopped or starved");

@@ -1,0 +1,89 @@
+// The search: what it finds on machines whose best algorithm is known, that it is the same every time, and that its ranges are sound.
+#include "planner/search.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "algorithms/algorithm.h"
+#include "planner/planner.h"
+#include "topology/cluster.h"
+#include "topology/systems.h"
+
+namespace tutti {
+namespace {
+
+constexpr uint64_t kGigabyte = 1'000'000'000;
+
+std::unique_ptr<const Topology> system_topology(const char* name) {
+  return std::move(*Topology::create(std::move(*named_system(name))));
+}
+
+std::vector<Candidate> ranked(const Topology& topology, const PlanRequest& request, uint64_t bytes) {
+  Predictor predictor(topology, {.max_slices = 16}, 1'000'000);
+  return rank_candidates(predictor, topology, request, bytes, {.slices = {0, 1 << 20}});
+}
+
+TEST(Search, LargeAllReduceOnASwitchMovesTheLeastBytes) {
+  const auto topology = system_topology("dgx-h100");
+  const std::vector<Candidate> candidates = ranked(*topology, {.nranks = 8}, kGigabyte);
+  ASSERT_GE(candidates.size(), 5u);
+  // 2 (n-1)/n N at 450 GB/s.
+  EXPECT_NEAR(candidates[0].predicted_us, 1.75 * kGigabyte / 450'000, 0.05 * 1.75 * kGigabyte / 450'000) << candidates[0].choice.algorithm;
+  EXPECT_TRUE(std::is_sorted(candidates.begin(), candidates.end(),
+                             [](const Candidate& a, const Candidate& b) { return a.predicted_us < b.predicted_us * (1 - 1e-9); }));
+}
+
+TEST(Search, SmallAllReduceTakesFewSteps) {
+  const auto topology = system_topology("dgx-h100");
+  const std::vector<Candidate> candidates = ranked(*topology, {.nranks = 8}, 8);
+  ASSERT_FALSE(candidates.empty());
+  EXPECT_LT(candidates[0].predicted_us, 2 * 2.0 + 7 * 0.2 + 1);
+}
+
+TEST(Search, AThousandRanksCostNoMoreThanAFew) {
+  const auto topology = system_topology("tpu-v4:8x8x16");
+  Predictor predictor(*topology, {}, 200'000);
+  const std::vector<Candidate> candidates = rank_candidates(predictor, *topology, {.nranks = 1024}, kGigabyte, {});
+  ASSERT_FALSE(candidates.empty());
+}
+
+TEST(Search, RangesCoverAllSizesAndAreTheSameEveryTime) {
+  for (const char* name : {"ethernet:4", "dgx-h100:2", "mi300x"}) {
+    const auto topology = system_topology(name);
+    for (const Collective collective : {Collective::kAllReduce, Collective::kAllGather, Collective::kBroadcast, Collective::kAllToAll}) {
+      const PlanRequest request{.collective = collective, .nranks = topology->nranks()};
+      const SimulateOptions simulate{.slice_bytes = 64 << 10, .fifo_depth = 4, .max_slices = 6};
+      Predictor first(*topology, simulate, 30'000), second(*topology, simulate, 30'000);
+      const SearchOptions options{.channels = {1, 8}, .most_fifos = 8};
+      const auto a = searched_ranges(first, *topology, request, 4096, options),
+                 b = searched_ranges(second, *topology, request, 4096, options);
+      ASSERT_TRUE(a.ok() && b.ok());
+      const std::vector<RuledRange>& ranges = a.value();
+      ASSERT_EQ(ranges.size(), b.value().size());
+      EXPECT_EQ(ranges.back().most_bytes, SIZE_MAX);
+      for (size_t i = 0; i < ranges.size(); ++i) {
+        EXPECT_TRUE(ranges[i].choice.same_plan(b.value()[i].choice));
+        EXPECT_EQ(ranges[i].most_bytes, b.value()[i].most_bytes);
+        EXPECT_FALSE(ranges[i].choice.reason.empty());
+        EXPECT_EQ(ranges[i].choice.protocol == Protocol::kInline, ranges[i].most_bytes <= 4096);
+        if (i > 0) EXPECT_GT(ranges[i].most_bytes, ranges[i - 1].most_bytes);
+      }
+    }
+  }
+}
+
+TEST(Search, SeveralNodesAreSearchedAndOneHostIsRuled) {
+  std::vector<RankPlace> places;
+  for (int rank = 0; rank < 8; ++rank)
+    places.push_back({.node = "n" + std::to_string(rank / 2), .device = "host", .vendor = "cpu", .network_GBps = 0.125});
+  const auto cluster =
+      std::move(*Planner::create(std::move(*Topology::create(cluster_graph(places))), 0, {.inline_bytes = 4096, .carried = true}));
+  const PlanChoice large = cluster->choose({.nranks = 8}, 64 << 20).value();
+  EXPECT_NE(large.reason.find("predicted"), std::string::npos) << large.reason;
+  const auto host = std::move(*Planner::create(single_host_topology(8), 0, {.inline_bytes = 4096}));
+  EXPECT_EQ(host->choose({.nranks = 8}, 64 << 20).value().reason.find("predicted"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tutti

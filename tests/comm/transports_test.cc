@@ -41,7 +41,6 @@ TEST(FifoShapesOf, ManyRanksKeepWithinTheBudget) {
 TEST(FifoShapesOf, ANetworksSlotsAreAsLargeAsMemoryAllows) {
   Config config;
   config.transports = "tcp";
-  config.socket_ifname.assign("lo");
   for (const auto& [nranks, factor] : {std::pair(2, 4U), std::pair(40, 4U), std::pair(100, 2U)}) {
     const auto made = make_transport(0, nranks, config, Key{}, std::make_shared<MemoryBudget>(config.memory_bytes));
     ASSERT_TRUE(made.ok()) << made.status().message();

@@ -8,12 +8,19 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/crypto.h"
+
 namespace tutti {
 
 Result<ControlLoop*> ControlLoop::instance() {
   // Never destroyed: the thread may outlive every static.
   static ControlLoop* const loop = new ControlLoop;
   static const Status started = loop->start();
+  // Statics die in the reverse order of their making, so this one before all that were there when the thread began.
+  struct AtExit {
+    ~AtExit() { loop->rest(); }
+  };
+  static const AtExit at_exit;
   if (!started.ok()) return started;
   if (loop->owner_pid_ != getpid()) {
     return Status(Code::kInvalidUsage,
@@ -30,6 +37,7 @@ Status ControlLoop::start() {
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = 0}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) return system_error("watch an eventfd", errno);
   owner_pid_ = getpid();
+  prepare_crypto();
   // The thread takes no signals: they are the program's.
   sigset_t all, before;
   sigfillset(&all);
@@ -44,6 +52,15 @@ Status ControlLoop::start() {
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return status;
+}
+
+// A handler that runs is waited for; none runs long. A forked child has no thread, and maybe a mutex that nobody will unlock.
+void ControlLoop::rest() {
+  constexpr auto kLongestHandler = std::chrono::seconds(1);
+  if (owner_pid_ != getpid() || on_thread()) return;
+  std::unique_lock lock(mutex_);
+  resting_ = true;
+  idle_.wait_for(lock, kLongestHandler, [&] { return running_ == 0; });
 }
 
 Result<ControlLoop::Watch> ControlLoop::add(int fd, uint32_t epoll_events, Handler handler) {
@@ -99,7 +116,7 @@ void ControlLoop::wake() {
 
 int ControlLoop::timeout_ms() {
   std::lock_guard lock(mutex_);
-  if (timers_.empty()) return -1;
+  if (resting_ || timers_.empty()) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first.first - Clock::now());
   return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 3'600'000));
 }
@@ -109,7 +126,7 @@ void ControlLoop::run_due_timers() {
     std::function<void()> task;
     {
       std::lock_guard lock(mutex_);
-      if (timers_.empty() || timers_.begin()->first.first > Clock::now()) return;
+      if (resting_ || timers_.empty() || timers_.begin()->first.first > Clock::now()) return;
       task = std::move(timers_.begin()->second);
       running_ = timers_.begin()->first.second;
       timers_.erase(timers_.begin());
@@ -139,6 +156,7 @@ void ControlLoop::serve() {
       {
         std::lock_guard lock(mutex_);
         const auto found = entries_.find(watch);
+        if (resting_) return;
         if (found == entries_.end()) continue;  // removed by a handler of this round
         entry = found->second;
         running_ = watch;

@@ -4,7 +4,8 @@
 // Invariant: once remove(watch) has returned, its handler does not run and will not (but for a handler that removes itself); the same
 // holds for cancel(timer) and its task.
 // Threading: every method may be called from any thread, handlers included. The loop starts with its first user and lives to the end
-// of the process (a detached thread owning nothing that needs a destructor).
+// of the process (a detached thread owning nothing that needs a destructor). When the process exits, it rests before what handlers may use
+// (statics, libcrypto) is taken down.
 #pragma once
 
 #include <chrono>
@@ -50,6 +51,7 @@ class ControlLoop {
  private:
   ControlLoop() = default;
   Status start();
+  void rest();
   void serve();
   int timeout_ms();
   void run_due_timers();
@@ -66,6 +68,7 @@ class ControlLoop {
   std::thread::id thread_;
   std::mutex mutex_;
   std::condition_variable idle_;
+  bool resting_ = false;  // for good: nothing more runs
   uint64_t running_ = 0;  // the watch whose handler, or the timer whose task, runs right now; their ids never meet
   // shared_ptr: a handler may remove itself while it runs.
   std::map<Watch, std::shared_ptr<Entry>> entries_;

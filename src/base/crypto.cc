@@ -7,6 +7,10 @@
 
 namespace tutti {
 
+void prepare_crypto() {
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+}
+
 Status random_bytes(std::span<std::byte> out) {
   if (RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) != 1) {
     return {Code::kSystem, "cannot draw random bytes: the system's generator is not ready"};
@@ -22,6 +26,8 @@ Mac hmac_sha256(const Key& key, std::span<const std::byte> message) {
   return mac;
 }
 
-bool equal_macs(const Mac& a, const Mac& b) { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
+bool equal_macs(const Mac& a, const Mac& b) {
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 }  // namespace tutti

@@ -12,6 +12,10 @@ namespace tutti {
 using Key = std::array<std::byte, 32>;  // 256 bits
 using Mac = std::array<std::byte, 32>;  // HMAC-SHA-256
 
+// To be called before a thread that may outlive main() uses the rest: libcrypto then stays usable while the process exits, unless the
+// program had it set up before.
+void prepare_crypto();
+
 Status random_bytes(std::span<std::byte> out);
 Mac hmac_sha256(const Key& key, std::span<const std::byte> message);
 // In constant time.

@@ -26,7 +26,7 @@ using namespace tutti;
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
 constexpr int kBadUsage = 2;
-constexpr uint64_t kBudget = 4'000'000;  // instructions simulated for one candidate: some seconds
+constexpr uint64_t kBudget = 500'000;  // instructions simulated for one candidate: about a second
 
 int fail(const std::string& message, int status = kFailed) {
   std::fprintf(stderr, "tutti-plan: %s\n", message.c_str());

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <thread>
+#include <vector>
 
+#include "base/crypto.h"
 #include "tests/support/eventually.h"
 #include "tests/support/sanitizers.h"
 
@@ -287,6 +289,34 @@ TEST_F(ControlLoopTest, ManyThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_GE(handled, kThreads * kRounds / 3);
   EXPECT_LE(handled, kThreads * kRounds);
+}
+
+// A static that handlers use; it was there before them.
+std::vector<int>& table() {
+  static std::vector<int> numbers(1000, 7);
+  return numbers;
+}
+
+// Keeps the control thread busy with statics and keyed hashes.
+void keep_busy(ControlLoop& loop) {
+  loop.post([&loop] {
+    const Mac mac = hmac_sha256(Key{}, std::as_bytes(std::span(table())));
+    if (mac == Mac{} || table().at(999) != 7) std::abort();
+    keep_busy(loop);
+  });
+}
+
+[[noreturn]] void exit_while_busy() {
+  (void)table();
+  keep_busy(*ControlLoop::instance().value());
+  std::this_thread::sleep_for(milliseconds(2));
+  std::exit(0);
+}
+
+TEST_F(ControlLoopTest, TheProcessExitsWhileHandlersRun) {
+  if (kUnderThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer does not support a fork beside threads";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (int round = 0; round < 20; ++round) EXPECT_EXIT(exit_while_busy(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(ControlLoopTest, AForkedChildIsRefused) {

@@ -27,7 +27,7 @@ TEST(TuttiPlan, RanksCandidatesAsTheContractSays) {
   EXPECT_FALSE(json["binding_cut"].get<std::string>().empty());
   const double bound = json["bound_us"];
   double before = 0;
-  ASSERT_GT(json["candidates"].size(), 5U);
+  ASSERT_GE(json["candidates"].size(), 3U);
   for (const auto& candidate : json["candidates"]) {
     const double predicted = candidate["predicted_us"];
     EXPECT_GE(predicted, before) << "best first";

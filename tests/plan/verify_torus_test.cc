@@ -16,6 +16,7 @@
 #include "plan/verifier.h"
 #include "tests/plan/plan_makers.h"
 #include "tests/support/torus_graph.h"
+#include "tests/support/sanitizers.h"
 
 namespace tutti {
 namespace {
@@ -170,14 +171,16 @@ class VerifyTorus : public testing::TestWithParam<Case> {
 };
 
 TEST_P(VerifyTorus, HoldsForAllShapesOf1To24) {
-  verify_sizes(1, 24);
+  verify_sizes(1, kUnderSanitizer ? 12 : 24);
 }
 
 TEST_P(VerifyTorus, HoldsForAllShapesOf25To48) {
+  if (kUnderSanitizer) GTEST_SKIP() << "the release build proves it";
   verify_sizes(25, 48);
 }
 
 TEST_P(VerifyTorus, HoldsForAllShapesOf49To64) {
+  if (kUnderSanitizer) GTEST_SKIP() << "the release build proves it";
   verify_sizes(49, 64);
 }
 

@@ -433,16 +433,23 @@ std::vector<ChainLink> Run::chain() const {
   return chain;
 }
 
-// What the plan puts on each edge in all slices.
-std::vector<double> edge_bytes(const Laid& laid) {
+// What the plan puts on each edge in so many slices, the last of which may be shorter.
+std::vector<double> edge_bytes(const Laid& laid, uint64_t slices) {
   std::vector<double> bytes(laid.rates.size(), 0);
   for (size_t step = 0; step < laid.plan.steps.size(); ++step) {
     const uint32_t fifo = laid.plan.steps[step].send_fifo;
     if (fifo == kNoIndex) continue;
-    const double total = laid.bytes[step].full * static_cast<double>(laid.slicing.slices - 1) + laid.bytes[step].last;
+    const double total = laid.bytes[step].full * static_cast<double>(slices - 1) + laid.bytes[step].last;
     for (const uint32_t edge : laid.ways[fifo]) bytes[edge] += total;
   }
   return bytes;
+}
+
+// What the fullest edge needs for its bytes.
+double fullest_us(const Laid& laid, const std::vector<double>& bytes) {
+  double most = 0;
+  for (size_t edge = 0; edge < bytes.size(); ++edge) most = std::max(most, bytes[edge] / laid.rates[edge]);
+  return most;
 }
 
 // How many slices may be run.
@@ -470,7 +477,9 @@ Status run_slices(const Laid& laid, Simulated& result) {
   if (Status status = half.run(); !status.ok()) return status;
   result.events += half.events();
   const double each = (run.time_us() - half.time_us()) / static_cast<double>(runs - runs / 2);
-  result.time_us += each * static_cast<double>(slices - runs);
+  // More slices do not make the fullest edge faster, nor what comes before and after it shorter.
+  const double around_us = run.time_us() - fullest_us(laid, edge_bytes(laid, runs));
+  result.time_us = std::max(run.time_us() + each * static_cast<double>(slices - runs), fullest_us(laid, result.edge_bytes) + around_us);
   return {};
 }
 
@@ -480,13 +489,12 @@ Result<Simulated> run_laid(Laid& laid, const Plan& plan, uint64_t bytes) {
   result.slices = laid.slicing.slices;
   result.edge_bytes.resize(laid.rates.size(), 0);
   if (laid.slicing.slices == 0) return result;
-  result.edge_bytes = edge_bytes(laid);
+  result.edge_bytes = edge_bytes(laid, laid.slicing.slices);
   if (!laid.options.load_only) {
     if (Status bad = run_slices(laid, result); !bad.ok()) return bad;
     return result;
   }
-  for (size_t edge = 0; edge < laid.rates.size(); ++edge)
-    result.time_us = std::max(result.time_us, result.edge_bytes[edge] / laid.rates[edge]);
+  result.time_us = fullest_us(laid, result.edge_bytes);
   return result;
 }
 

@@ -112,7 +112,7 @@ struct Arguments {
   std::string dump;
   std::string file;  // of verify and simulate
   VerifyOptions verify;
-  SimulateOptions simulate{.fifo_depth = 8, .max_slices = 16};
+  SimulateOptions simulate{.fifo_depth = 8, .max_slices = 16, .tolerance = 0};
   int root = 0;
 };
 

@@ -187,7 +187,8 @@ TEST(Systems, RailsHaveALeafForEachNic) {
     EXPECT_NE(link(graph, "rail-0/node" + std::to_string(node) + "/nic5", "rail-0/leaf5"), nullptr);
     EXPECT_EQ(link(graph, "rail-0/node" + std::to_string(node) + "/nic5", "rail-0/leaf4"), nullptr);
   }
-  const Link* const uplink = link(*named_system("rail:4,oversubscription=2"), "rail-0/leaf5", "rail-0/spine");
+  const Graph narrow = *named_system("rail:4,oversubscription=2");
+  const Link* const uplink = link(narrow, "rail-0/leaf5", "rail-0/spine");
   ASSERT_NE(uplink, nullptr);
   EXPECT_EQ(uplink->GBps * uplink->count, 4 * 50 / 2.0);
 }

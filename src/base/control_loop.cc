@@ -37,7 +37,7 @@ Status ControlLoop::start() {
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = 0}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) return system_error("watch an eventfd", errno);
   owner_pid_ = getpid();
-  prepare_crypto();
+  prepare_crypto();  // before AtExit, so that it is there until the thread rests
   // The thread takes no signals: they are the program's.
   sigset_t all, before;
   sigfillset(&all);

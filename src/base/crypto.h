@@ -12,8 +12,8 @@ namespace tutti {
 using Key = std::array<std::byte, 32>;  // 256 bits
 using Mac = std::array<std::byte, 32>;  // HMAC-SHA-256
 
-// To be called before a thread that may outlive main() uses the rest: libcrypto then stays usable while the process exits, unless the
-// program had it set up before.
+// Sets libcrypto up, and with it what takes it down when the process exits: whatever is registered for the exit after this runs before
+// that.
 void prepare_crypto();
 
 Status random_bytes(std::span<std::byte> out);

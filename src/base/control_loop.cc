@@ -37,7 +37,7 @@ Status ControlLoop::start() {
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = 0}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) return system_error("watch an eventfd", errno);
   owner_pid_ = getpid();
-  prepare_crypto();  // before AtExit, so that it is there until the thread rests
+  prepare_crypto();
   // The thread takes no signals: they are the program's.
   sigset_t all, before;
   sigfillset(&all);
@@ -154,9 +154,10 @@ void ControlLoop::serve() {
       }
       std::shared_ptr<Entry> entry;
       {
-        std::lock_guard lock(mutex_);
+        std::unique_lock lock(mutex_);
+        // For good, and without ending the thread: that would run what libcrypto does at a thread's end, after libcrypto's own.
+        while (resting_) idle_.wait(lock);
         const auto found = entries_.find(watch);
-        if (resting_) return;
         if (found == entries_.end()) continue;  // removed by a handler of this round
         entry = found->second;
         running_ = watch;

@@ -8,7 +8,7 @@
 namespace tutti {
 
 void prepare_crypto() {
-  OPENSSL_init_crypto(0, nullptr);
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
 }
 
 Status random_bytes(std::span<std::byte> out) {

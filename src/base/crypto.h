@@ -12,8 +12,8 @@ namespace tutti {
 using Key = std::array<std::byte, 32>;  // 256 bits
 using Mac = std::array<std::byte, 32>;  // HMAC-SHA-256
 
-// Sets libcrypto up, and with it what takes it down when the process exits: whatever is registered for the exit after this runs before
-// that.
+// Sets libcrypto up so that it is not taken down when the process exits (unless the program had it set up before): a thread that outlives
+// main() may hold what is its own there.
 void prepare_crypto();
 
 Status random_bytes(std::span<std::byte> out);

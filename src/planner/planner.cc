@@ -29,6 +29,15 @@ const char* Planner::forced_for(const PlanRequest& request) const {
   return algorithm.max_channels(plain, *topology_) == 0 ? nullptr : algorithm.name;
 }
 
+namespace {
+
+uint64_t packed(const PlanRequest& request) {
+  return static_cast<uint64_t>(request.root) << 16 | static_cast<uint64_t>(request.collective) << 8 | uint64_t{request.uneven} << 1 |
+         uint64_t{request.rank_ordered};
+}
+
+}  // namespace
+
 // One host as it was found, whatever devices its ranks have.
 bool Planner::by_rules() const {
   const std::vector<Endpoint>& endpoints = topology_->graph().endpoints;
@@ -41,6 +50,10 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
   const char* const forced = forced_for(request);
   Result<std::vector<RuledRange>> ruled = ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced);
   if (!ruled.ok() || forced != nullptr || by_rules()) return ruled;
+  PlanRequest at_root_0 = request;
+  at_root_0.root = 0;
+  const auto known = searched_.find(packed(at_root_0));
+  if (known != searched_.end()) return known->second;
   if (!predictor_) {
     // Of a core that adds and copies through memory, nominally.
     constexpr double kReduceBytesPerUs = 10'000, kCopyBytesPerUs = 20'000;
@@ -52,13 +65,13 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
                                      .max_slices = kSlices};
     predictor_ = std::make_unique<Predictor>(*topology_, options, kBudget);
   }
-  PlanRequest at_root_0 = request;
-  at_root_0.root = 0;
   const SearchOptions options = {.channels = {1, kMostShares}, .most_fifos = kMostShares};
   Result<std::vector<RuledRange>> searched =
       searched_ranges(*predictor_, *topology_, at_root_0, limits_.inline_bytes, options, ruled.value());
   // A machine too large to search has its rules.
-  return searched.ok() ? searched : ruled;
+  const auto& ranges = searched.ok() ? searched : ruled;
+  searched_.emplace(packed(at_root_0), ranges.value());
+  return ranges;
 }
 
 Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {
@@ -72,8 +85,7 @@ Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) con
 
 Result<Planner::Table*> Planner::table_for(const PlanRequest& request) {
   if (last_table_ != nullptr && last_table_->request == request) return last_table_;
-  const uint64_t key = static_cast<uint64_t>(request.root) << 16 | static_cast<uint64_t>(request.collective) << 8 |
-                       uint64_t{request.uneven} << 1 | uint64_t{request.rank_ordered};
+  const uint64_t key = packed(request);
   auto found = tables_.find(key);
   if (found == tables_.end()) {
     Result<std::vector<RuledRange>> ranges = ranges_for(request);

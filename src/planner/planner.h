@@ -51,7 +51,7 @@ class Planner {
   // `bytes` of the request's block. The result lives as long as the planner. Errors: kInvalidUsage (the forced algorithm cannot do it).
   Result<const PlannedProgram*> program_for(const PlanRequest& request, size_t bytes);
 
-  // What program_for would choose. `request.nranks` need not be this communicator's.
+  // What program_for would choose. `request.nranks` is this communicator's.
   Result<PlanChoice> choose(const PlanRequest& request, size_t bytes) const;
 
  private:
@@ -74,7 +74,8 @@ class Planner {
   std::unique_ptr<const Topology> topology_;
   int rank_;
   PlannerLimits limits_;
-  mutable std::unique_ptr<Predictor> predictor_;  // made by the first search
+  mutable std::unique_ptr<Predictor> predictor_;                  // made by the first search
+  mutable std::map<uint64_t, std::vector<RuledRange>> searched_;  // by the request with root 0, packed: one search for all roots
   std::vector<std::unique_ptr<PlannedProgram>> programs_;
   std::map<uint64_t, Table> tables_;  // by the request, packed
   Table* last_table_ = nullptr;

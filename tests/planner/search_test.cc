@@ -84,6 +84,15 @@ TEST(Search, SeveralNodesAreSearchedAndOneHostIsRuled) {
       std::move(*Planner::create(std::move(*Topology::create(cluster_graph(places))), 0, {.inline_bytes = 4096, .carried = true}));
   const PlanChoice large = cluster->choose({.nranks = 8}, 64 << 20).value();
   EXPECT_NE(large.reason.find("predicted"), std::string::npos) << large.reason;
+  // One search serves all roots, and each root has its own program.
+  const PlanRequest broadcast{.collective = Collective::kBroadcast, .nranks = 8};
+  const PlanChoice from_0 = cluster->choose(broadcast, 64 << 20).value();
+  for (int root = 1; root < 8; ++root) {
+    PlanRequest other = broadcast;
+    other.root = root;
+    EXPECT_TRUE(cluster->choose(other, 64 << 20).value().same_plan(from_0));
+    EXPECT_EQ(cluster->program_for(other, 64 << 20).value()->program.root, root);
+  }
   const auto host = std::move(*Planner::create(single_host_topology(8), 0, {.inline_bytes = 4096}));
   EXPECT_EQ(host->choose({.nranks = 8}, 64 << 20).value().reason.find("predicted"), std::string::npos);
 }

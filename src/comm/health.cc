@@ -233,6 +233,7 @@ void Health::answer(int from, std::span<const std::byte> payload) {
   writer.u16(static_cast<uint16_t>(recent.size()));
   for (const LoggedCall& call : recent) {
     writer.u64(call.number);
+    writer.u16(call.ended ? 1 : 0);
     put(writer, call.shape);
   }
   writer.u64(recent.empty() ? 0 : recent.back().number + 1);
@@ -248,9 +249,10 @@ void Health::take_answer(int from, std::span<const std::byte> payload) {
   Answer answer{.rank = from};
   for (uint16_t left = reader.u16(); left != 0 && reader.ok(); --left) {
     const uint64_t number = reader.u64();
+    const bool ended = reader.u16() != 0;
     const std::optional<CallShape> shape = get_shape(reader);
     if (!shape) return;
-    answer.recent.push_back({.number = number, .shape = *shape});
+    answer.recent.push_back({.number = number, .ended = ended, .shape = *shape});
   }
   answer.calls = reader.u64();
   answer.left = reader.u16() != 0;

@@ -23,7 +23,7 @@ bool has_number(const std::string& text, int number) {
   return false;
 }
 
-// Up to the end of its list: of "rank 3: ..., ranks 4, 5: ..." the numbers.
+// Behind `before`, of "rank 3: ...; ranks 4, 5: ..." the numbers.
 bool is_listed(const std::string& sentence, const std::string& before, int rank) {
   const size_t at = sentence.find(before);
   if (at == std::string::npos) return false;
@@ -35,6 +35,14 @@ bool is_listed(const std::string& sentence, const std::string& before, int rank)
     if (from != std::string::npos) from += 2;
   }
   return false;
+}
+
+// A send or receive waits for a rank that waits in a collective: "Who never came to gather number 3 (65545 x float32, root 3): ".
+bool is_listed_further_on(const std::string& sentence, int rank) {
+  const std::string before = ". Who never came to ";
+  const size_t at = sentence.rfind(before);
+  const size_t list = at == std::string::npos ? at : sentence.find(": ", at);
+  return list != std::string::npos && is_listed(sentence.substr(list), ": ", rank);
 }
 
 std::string full_name(const Ended& ended, int rank) {
@@ -57,7 +65,7 @@ bool named(const Scenario& s, const Ended& ended, const Report& report, int culp
     case Kind::kAbort: return contains(sentence, full_name(ended, culprit) + " was aborted by its program");
     case Kind::kOtherCall: return contains(sentence, full_name(ended, culprit));
     case Kind::kStop:
-    case Kind::kNeverCalls: return is_listed(sentence, "Who never came to this call: ", culprit);
+    case Kind::kNeverCalls: return is_listed(sentence, "Who never came to this call: ", culprit) || is_listed_further_on(sentence, culprit);
   }
   return false;
 }

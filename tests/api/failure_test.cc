@@ -94,8 +94,8 @@ TEST(NeverComing, BehindTheRankThatIsWaitedForIsNamedToo) {
     EXPECT_EQ(tuttiRecv(data.data(), 30, tuttiFloat32, 1, comm, nullptr), tuttiTimeout);
     const std::string message = tuttiGetLastError(comm);
     EXPECT_TRUE(contains(message,
-                         "Who never came to this call: rank 1: is in gather number 1 (30 x float32, root 1). Who never came to gather "
-                         "number 1 (30 x float32, root 1): rank 2: has called no collective yet"))
+                         "Who never came to this call: rank 1: is in gather number 1 (30 x float32, root 1). Who is in no call: "
+                         "rank 2: has called no collective yet"))
         << message;
   });
 }

@@ -37,14 +37,6 @@ bool is_listed(const std::string& sentence, const std::string& before, int rank)
   return false;
 }
 
-// A send or receive waits for a rank that waits in a collective: "Who never came to gather number 3 (65545 x float32, root 3): ".
-bool is_listed_further_on(const std::string& sentence, int rank) {
-  const std::string before = ". Who never came to ";
-  const size_t at = sentence.rfind(before);
-  const size_t list = at == std::string::npos ? at : sentence.find(": ", at);
-  return list != std::string::npos && is_listed(sentence.substr(list), ": ", rank);
-}
-
 std::string full_name(const Ended& ended, int rank) {
   return "rank " + std::to_string(rank) + " (host " + ended.host + ", pid " + std::to_string(ended.pids[static_cast<size_t>(rank)]) + ")";
 }
@@ -65,7 +57,8 @@ bool named(const Scenario& s, const Ended& ended, const Report& report, int culp
     case Kind::kAbort: return contains(sentence, full_name(ended, culprit) + " was aborted by its program");
     case Kind::kOtherCall: return contains(sentence, full_name(ended, culprit));
     case Kind::kStop:
-    case Kind::kNeverCalls: return is_listed(sentence, "Who never came to this call: ", culprit) || is_listed_further_on(sentence, culprit);
+    case Kind::kNeverCalls:
+      return is_listed(sentence, "Who never came to this call: ", culprit) || is_listed(sentence, "Who is in no call: ", culprit);
   }
   return false;
 }

@@ -67,25 +67,28 @@ void find_ways(LaidPlan& laid, const Network& network, Routes& routes) {
 }
 
 // Numbers the FIFOs of the only program, whose both ends are this rank's. How often each is sent on must be how often it is received from.
-Status link_to_itself(LaidPlan& laid, const Program& program, const Symmetry& symmetry) {
+Status link_to_itself(LaidPlan& laid, const Program& program, const Symmetry& numbering) {
   FlatMap ids;
   std::vector<int64_t> unmatched;  // sends less receives
+  const int back = numbering.inverse(program.rank);
   const auto fifo_to = [&](int channel, int to) {
     const auto next = static_cast<uint32_t>(laid.fifos.size());
-    const uint64_t key = static_cast<uint64_t>(channel) * static_cast<uint64_t>(symmetry.nranks()) + static_cast<uint64_t>(to);
+    const uint64_t key = static_cast<uint64_t>(channel) * static_cast<uint64_t>(numbering.nranks()) + static_cast<uint64_t>(to);
     const uint32_t id = ids.get_or_insert(key, next);
     if (id == next) {
-      laid.fifos.push_back({.from = 0, .to = to});
+      laid.fifos.push_back({.from = program.rank, .to = to});
       unmatched.push_back(0);
     }
     return id;
   };
+  // The rank that is as far from this one as this one is from `peer`.
+  const auto as_far_on = [&](int peer) { return numbering.shifted(numbering.inverse(numbering.shifted(peer, back)), program.rank); };
   size_t step = 0;
   for (uint32_t channel = 0; channel < program.channels.size(); ++channel) {
     for (const Instruction& instruction : program.channels[channel]) {
       LaidStep& linked = laid.steps[step++];
       if (instruction.recv_peer != kNoPeer) {
-        linked.recv_fifo = fifo_to(program.fifo(channel), symmetry.inverse(instruction.recv_peer));
+        linked.recv_fifo = fifo_to(program.fifo(channel), as_far_on(instruction.recv_peer));
         laid.fifos[linked.recv_fifo].consumer = channel;
         --unmatched[linked.recv_fifo];
       }
@@ -100,8 +103,8 @@ Status link_to_itself(LaidPlan& laid, const Program& program, const Symmetry& sy
   const auto odd = std::find_if(unmatched.begin(), unmatched.end(), [](int64_t count) { return count != 0; });
   if (odd == unmatched.end()) return {};
   const int to = laid.fifos[static_cast<size_t>(odd - unmatched.begin())].to;
-  return {Code::kInvalidArgument, "simulation: what rank 0 sends to rank " + to_string(to) + " and what it would receive by symmetry are " +
-                                      to_string(std::abs(*odd)) + " messages apart"};
+  return {Code::kInvalidArgument, "simulation: what rank " + to_string(program.rank) + " sends to rank " + to_string(to) +
+                                      " and what it would receive by symmetry are " + to_string(std::abs(*odd)) + " messages apart"};
 }
 
 }  // namespace
@@ -132,20 +135,21 @@ Result<LaidPlan> lay_plan(const Plan& plan, const Network& network, Routes& rout
   return laid;
 }
 
-Result<LaidPlan> lay_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, Routes& routes) {
+Result<LaidPlan> lay_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, const Symmetry& numbering,
+                               Routes& routes) {
   LaidPlan laid;
   add_header(laid, program);
   laid.nranks = 1;
   add_program(laid, program);
   laid.strand_begin.push_back(static_cast<uint32_t>(laid.steps.size()));
-  if (Status bad = link_to_itself(laid, program, symmetry); !bad.ok()) return bad;
+  if (Status bad = link_to_itself(laid, program, numbering); !bad.ok()) return bad;
   // An edge of a class that has fewer edges than there are ranks is shared by several ranks' messages.
   for (uint32_t each = 0; each < static_cast<uint32_t>(symmetry.classes()); ++each) {
     laid.rates.push_back(network.edges()[symmetry.edge_of_class(each)].bytes_per_us * symmetry.edges_in_class(each) / symmetry.nranks());
   }
   std::vector<int> targets;
   for (const LaidFifo& fifo : laid.fifos) targets.push_back(fifo.to);
-  std::vector<std::vector<uint32_t>> ways = routes.from(0, targets);
+  std::vector<std::vector<uint32_t>> ways = routes.from(program.rank, targets);
   for (size_t fifo = 0; fifo < ways.size(); ++fifo) add_way(laid, laid.fifos[fifo], network, std::move(ways[fifo]), &symmetry);
   return laid;
 }

@@ -66,9 +66,12 @@ struct LaidPlan {
 // what check_programs (resolved_plan.h) checks.
 Result<LaidPlan> lay_plan(const Plan& plan, const Network& network, Routes& routes);
 
-// Rank 0's program, which stands for all: what it sends to a rank is what it receives from the rank that is as far the other way. Errors:
-// kInvalidArgument (rank 0 does not receive what it would have to be sent).
-Result<LaidPlan> lay_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, Routes& routes);
+// One rank's program, which stands for all: what it sends to a rank is what it receives from the rank that is as far the other way, as
+// `numbering` counts. Where that is `symmetry` itself, this is exact. Where the machine is symmetric otherwise than the plan (a ring of
+// all hosts on a fat tree, whose leaves it crosses every now and then), it is as if everybody had this rank's ways. Errors:
+// kInvalidArgument (the rank does not receive what it would have to be sent).
+Result<LaidPlan> lay_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, const Symmetry& numbering,
+                               Routes& routes);
 
 // As simulate() in simulator.h. Errors: kInvalidArgument (a deadlock).
 Result<Simulated> simulate(const LaidPlan& plan, uint64_t bytes, const SimulateOptions& options);

@@ -466,7 +466,7 @@ bool shifts(const Program& first, const Program& other, const Symmetry& symmetry
 Result<Simulated> simulate_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, uint64_t bytes,
                                      const SimulateOptions& options) {
   Routes routes(network);
-  Result<LaidPlan> laid = lay_symmetric(program, network, symmetry, routes);
+  Result<LaidPlan> laid = lay_symmetric(program, network, symmetry, symmetry, routes);
   if (!laid.ok()) return laid.status();
   return simulate(*laid, bytes, options);
 }

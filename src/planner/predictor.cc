@@ -15,9 +15,11 @@ uint64_t instructions_of(const Program& program) {
   return sum;
 }
 
+}  // namespace
+
 // Some ranks' programs, made when they are asked for: what all ranks' are like is judged by them. Looked at are the neighbours along every
 // digit, the last rank and some between: algorithms do not treat single ranks apart. Fewer where programs are long.
-class Samples {
+class Predictor::Samples {
  public:
   Samples(const Algorithm& algorithm, const PlanRequest& request, const PlanChoice& choice, const Topology& topology)
       : algorithm_(algorithm), request_(request), choice_(choice), topology_(topology) {
@@ -43,6 +45,8 @@ class Samples {
     return programs_[nth];
   }
 
+  size_t count() const { return ranks_.size(); }
+
   // Whether all are rank 0's, shifted.
   bool shift(const Symmetry& symmetry) {
     for (size_t nth = 1; nth < ranks_.size(); ++nth) {
@@ -67,6 +71,8 @@ class Samples {
   std::vector<int> ranks_;
   std::vector<Program> programs_;  // of the first of them
 };
+
+namespace {
 
 // Of classes of edges, by rank 0, to edges, by all ranks.
 void spread_edge_bytes(Simulated& simulated, const Network& network, const Symmetry& symmetry) {
@@ -122,9 +128,10 @@ void Predictor::plan(Planned& planned) {
     if (found == nullptr || !samples.shift(*found)) continue;
     planned.symmetry = found;
     make_room(instructions_of(samples.program(0)));
-    return keep(lay_symmetric(samples.program(0), topology_.network(), *found, routes_));
+    return keep(lay_symmetric(samples.program(0), topology_.network(), *found, *found, routes_));
   }
   const uint64_t instructions = samples.all_instructions();
+  if (instructions > budget_ && plan_as_if(planned, samples)) return;
   if (instructions > budget_) {
     planned.refused =
         Status(Code::kInvalidUsage, "more work than the budget lets simulate: some " + std::to_string(instructions) + " instructions");
@@ -132,6 +139,32 @@ void Predictor::plan(Planned& planned) {
   }
   make_room(instructions);
   keep(lay_plan(generate_plan(*planned.algorithm, planned.request, choice, topology_), topology_.network(), routes_));
+}
+
+// A plan that shifts along a numbering that is none of the machine's symmetries, on a machine that has one: the sampled rank whose messages
+// have the longest ways stands for all.
+bool Predictor::plan_as_if(Planned& planned, Samples& samples) {
+  const Symmetry* known = nullptr;
+  for (size_t nth = 0; nth < radices_.size() && known == nullptr; ++nth) known = symmetry(nth);
+  if (known == nullptr) return false;
+  for (const std::vector<int>& radices : radices_) {
+    const Symmetry numbering = Symmetry::numbering(topology_.nranks(), radices);
+    if (!samples.shift(numbering)) continue;
+    constexpr size_t kTried = 6;
+    double longest_us = -1;
+    for (size_t nth = 0; nth < std::min(kTried, samples.count()); ++nth) {
+      Result<LaidPlan> laid = lay_symmetric(samples.program(nth), topology_.network(), *known, numbering, routes_);
+      if (!laid.ok()) return false;
+      double sum_us = 0;
+      for (const LaidStep& step : laid->steps) sum_us += step.send_fifo == LaidStep::kNone ? 0 : laid->fifos[step.send_fifo].latency_us;
+      if (sum_us <= longest_us) continue;
+      longest_us = sum_us;
+      planned.laid = std::move(*laid);
+    }
+    planned.symmetry = known;
+    return true;
+  }
+  return false;
 }
 
 Result<const Predictor::Planned*> Predictor::planned(const PlanRequest& request, const PlanChoice& choice) {

@@ -1,5 +1,6 @@
 // What a choice would cost: its plan simulated on the machine. Where the machine and the plan look the same from every rank, one rank's
-// program is followed for all, so that thousands of ranks cost no more than a few; else all ranks' programs are, within a budget of work.
+// program is followed for all, so that thousands of ranks cost no more than a few; else all ranks' programs are, within a budget of work;
+// beyond it, where plan and machine are symmetric each in its own way, one rank is followed as if all had its ways (lay_symmetric).
 // Plans stay laid over the network from one question to the next, as many as kMostKept instructions hold.
 // Deterministic: equal machines give equal times. Threading: one thread an object.
 #pragma once
@@ -70,7 +71,9 @@ class Predictor {
     uint64_t last_asked = 0;
   };
   Result<const Planned*> planned(const PlanRequest& request, const PlanChoice& choice);
+  class Samples;
   void plan(Planned& planned);
+  bool plan_as_if(Planned& planned, Samples& samples);
   const Symmetry* symmetry(size_t nth);
   void make_room(uint64_t instructions);
 

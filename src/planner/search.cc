@@ -68,12 +68,12 @@ class Trial {
   // First with the fewest and the most channels, in messages of a middle size; then, if it comes near `fastest_us`, with numbers between,
   // then with larger or smaller slices for as long as they are faster: too small ones leave latency and injection in sight, too large ones
   // fill a pipeline slowly. It ends where nothing much could be gained. The best, unless it takes more than `limit_us`.
-  std::optional<Candidate> run(const Offer& offer, double fastest_us, double limit_us) {
+  std::optional<Candidate> run(const Offer& offer, double fastest_us, double limit_us, bool once) {
     best_.reset();
     limit_us_ = limit_us;
     enough_us_ = offer.least_us * kEnough;
     consider_middle(offer.choice(offer.channels.front()));
-    if (offer.least_us > fastest_us) return best_;
+    if (once || offer.least_us > fastest_us) return best_;
     if (offer.channels.size() > 1) consider_middle(offer.choice(offer.channels.back()));
     if (!best_ || best_->predicted_us > kNear * fastest_us) return best_;
     climb_channels(offer);
@@ -82,7 +82,7 @@ class Trial {
   }
 
  private:
-  static constexpr double kEnough = 1.003;
+  static constexpr double kEnough = 1.005;
   static constexpr double kNear = 2;
 
   bool enough() const { return best_ && best_->predicted_us <= enough_us_; }
@@ -226,9 +226,14 @@ class Search {
 
   void consider(const Offer& offer) {
     const double limit_us = options_.interest * fastest_us_;
+    const uint64_t work = options_.work == 0 ? 0 : (predictor_.work() - work_before_) / options_.work;
+    if (work >= 4) {
+      ranking_.skipped.push_back({offer.choice(offer.channels.front()), "the search has used up its budget"});
+      return;
+    }
     if (offer.least_us <= limit_us) {
-      const std::optional<Candidate> best =
-          Trial(predictor_, request_, bytes_, options_.slices, ranking_).run(offer, fastest_us_, limit_us);
+      Trial trial(predictor_, request_, bytes_, options_.slices, ranking_);
+      const std::optional<Candidate> best = trial.run(offer, fastest_us_, limit_us, work >= 1);
       if (best) {
         ranking_.candidates.push_back(*best);
         if (best->predicted_us < fastest_us_) {
@@ -259,6 +264,7 @@ class Search {
   const uint64_t bytes_;
   const SearchOptions& options_;
   Ranking& ranking_;
+  const uint64_t work_before_ = predictor_.work();
   double fastest_us_ = std::numeric_limits<double>::infinity();
   double loaded_us_ = 0;  // what the fastest takes at least
 };

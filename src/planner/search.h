@@ -26,6 +26,9 @@ struct SearchOptions {
   std::vector<uint32_t> slices = {0};
   // Laborious algorithms (algorithm.h) are tried where the others take more than so many times what the narrowest cut allows.
   double room = 1.03;
+  // When the predictions have been so much work (SimulateOptions::max_work), what is left is predicted once each, and after four times as
+  // much not at all. 0: no limit.
+  uint64_t work = 0;
 };
 
 // Whole messages, and what slots of usual sizes hold.

@@ -28,6 +28,7 @@ constexpr int kOk = 0;
 constexpr int kFailed = 1;
 constexpr int kBadUsage = 2;
 constexpr uint64_t kBudget = 500'000;  // instructions simulated for one candidate: about a second at most
+constexpr uint64_t kWork = 4'000'000;  // of a search: a second or two
 // Up to so many ranks all that comes near the fastest is listed, and every message gets its fair share at once; beyond, see
 // SimulateOptions::tolerance.
 constexpr int kFewRanks = 64;
@@ -179,7 +180,8 @@ int rank_plans(const Arguments& arguments) {
   }
   const PlanRequest request{.collective = *collective, .nranks = report.ranks, .root = arguments.root};
   const uint64_t block = block_bytes(*collective, report.ranks, arguments.bytes);
-  const SearchOptions options{.channels = {1, 2, 4, 8, 16}, .interest = report.ranks <= kFewRanks ? 4.0 : 1.25, .slices = kUsualSlices};
+  const SearchOptions options{
+      .channels = {1, 2, 4, 8, 16}, .interest = report.ranks <= kFewRanks ? 4.0 : 1.25, .slices = kUsualSlices, .work = kWork};
   SimulateOptions simulate = arguments.simulate;
   if (report.ranks > kFewRanks) simulate.tolerance = SimulateOptions().tolerance;
   const auto began = std::chrono::steady_clock::now();

@@ -44,7 +44,7 @@ class Extension {
     uint64_t sum = 0;
     const auto add = [&](uint32_t other, uint64_t direction, const Edge& edge) {
       if (mapped ? image_[other] == kUnknown : !taken_[other]) return;
-      uint64_t h = mix(direction, mapped ? image_[other] : other);
+      uint64_t h = mix(direction << 32, mapped ? image_[other] : other);
       h = mix(h, std::bit_cast<uint64_t>(edge.bytes_per_us));
       sum += mix(h, std::bit_cast<uint64_t>(edge.latency_us)) | 1;
     };
@@ -178,6 +178,13 @@ std::optional<Symmetry> Symmetry::find(const Network& network, std::vector<int> 
     symmetry.class_of_[e] = of_root;
     ++symmetry.edges_in_class_[of_root];
   }
+  return symmetry;
+}
+
+Symmetry Symmetry::numbering(int nranks, std::vector<int> radices) {
+  Symmetry symmetry;
+  symmetry.nranks_ = nranks;
+  symmetry.radices_ = std::move(radices);
   return symmetry;
 }
 

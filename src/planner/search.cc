@@ -54,7 +54,7 @@ struct Offer {
   const Algorithm* algorithm = nullptr;
   int parameter = 0;
   std::vector<int> channels;  // numbers to try, ascending
-  double least_us = 0;        // what it takes at least
+  double least_us = 0;        // what it takes at least, with the fewest or with the most channels
 
   PlanChoice choice(int count) const { return {.algorithm = algorithm->name, .channels = count, .parameter = parameter}; }
 };
@@ -67,17 +67,20 @@ class Trial {
 
   // First with the fewest and the most channels, in messages of a middle size; then, if it comes near `fastest_us`, with numbers between,
   // then with larger or smaller slices for as long as they are faster: too small ones leave latency and injection in sight, too large ones
-  // fill a pipeline slowly. It ends where nothing much could be gained. The best, unless it takes more than `limit_us`.
-  std::optional<Candidate> run(const Offer& offer, double fastest_us, double limit_us, bool once) {
+  // fill a pipeline slowly. It ends where nothing much could be gained, or when the predictor has worked for `most_work`. The best, unless
+  // it takes more than `limit_us`.
+  std::optional<Candidate> run(const Offer& offer, double fastest_us, double limit_us, uint64_t most_work) {
     best_.reset();
-    limit_us_ = limit_us;
+    limit_us_ = std::max(limit_us, kNear * fastest_us);
     enough_us_ = offer.least_us * kEnough;
+    most_work_ = most_work;
     consider_middle(offer.choice(offer.channels.front()));
-    if (once || offer.least_us > fastest_us) return best_;
     if (offer.channels.size() > 1) consider_middle(offer.choice(offer.channels.back()));
-    if (!best_ || best_->predicted_us > kNear * fastest_us) return best_;
-    climb_channels(offer);
-    climb_slices();
+    if (best_ && offer.least_us <= fastest_us) {
+      climb_channels(offer);
+      climb_slices();
+    }
+    if (best_ && best_->predicted_us > limit_us) best_.reset();
     return best_;
   }
 
@@ -132,6 +135,7 @@ class Trial {
 
   // Whether it is the best so far.
   bool consider(PlanChoice choice, uint32_t slice_bytes) {
+    if (best_ && predictor_.work() > most_work_) return false;
     choice.slice_bytes = slice_bytes;
     Result<Simulated> predicted = predictor_.predict(request_, choice, bytes_, best_ ? best_->predicted_us : limit_us_);
     if (!predicted.ok()) {
@@ -156,6 +160,7 @@ class Trial {
   std::optional<Candidate> best_;
   double limit_us_ = 0;
   double enough_us_ = 0;
+  uint64_t most_work_ = 0;
 };
 
 // One ranking.
@@ -197,29 +202,39 @@ class Search {
       for (const Offer& offer : more) consider(offer);
     }
     std::stable_sort(ranking_.candidates.begin(), ranking_.candidates.end(), faster);
+    // What was worked out before the fastest was known.
+    std::erase_if(ranking_.candidates, [&](const Candidate& each) { return each.predicted_us > options_.interest * fastest_us_; });
   }
 
  private:
   void add_offers(const Algorithm& algorithm, std::vector<Offer>& all) {
     const std::set<int> counts = channel_counts(options_.channels, algorithm.max_channels(request_, topology_));
     for (const int parameter : counts.empty() ? std::set<int>() : parameters_of(algorithm)) {
-      Offer offer{.algorithm = &algorithm, .parameter = parameter, .channels = {}};
+      Offer offer{.algorithm = &algorithm, .parameter = parameter, .channels = {}, .least_us = std::numeric_limits<double>::infinity()};
+      std::string refused;
       for (const int count : counts) {
-        if (options_.most_fifos != 0) {
-          Result<Predictor::Shape> shape = predictor_.shape(request_, offer.choice(count), bytes_);
-          if (shape.ok() && shape->fifo_channels > options_.most_fifos) continue;
+        const PlanChoice choice = offer.choice(count);
+        const bool at_an_end = count == *counts.begin() || count == *counts.rbegin();
+        if (!at_an_end && options_.most_fifos == 0) {
+          offer.channels.push_back(count);
+          continue;
         }
+        Result<Predictor::Shape> shape = predictor_.shape(request_, choice, bytes_);
+        if (!shape.ok()) {
+          refused = shape.status().message();
+          break;  // more channels are more work
+        }
+        if (options_.most_fifos != 0 && shape->fifo_channels > options_.most_fifos) continue;
         offer.channels.push_back(count);
+        offer.least_us = std::min(offer.least_us, *predictor_.least_us(request_, choice, bytes_));
+        // A share of so little is no sooner there than the whole.
+        constexpr uint64_t kWorthSharing = 2048;
+        if (shape->largest_message < kWorthSharing) break;
       }
-      if (offer.channels.empty()) continue;
-      // More channels share out the same bytes, in more messages.
-      const PlanChoice first = offer.choice(offer.channels.front());
-      Result<double> least_us = predictor_.least_us(request_, first, bytes_);
-      if (!least_us.ok()) {
-        ranking_.skipped.push_back({first, least_us.status().message()});
+      if (offer.channels.empty() || offer.least_us == std::numeric_limits<double>::infinity()) {
+        if (!refused.empty()) ranking_.skipped.push_back({offer.choice(*counts.begin()), refused});
         continue;
       }
-      offer.least_us = *least_us;
       all.push_back(std::move(offer));
     }
   }
@@ -233,7 +248,8 @@ class Search {
     }
     if (offer.least_us <= limit_us) {
       Trial trial(predictor_, request_, bytes_, options_.slices, ranking_);
-      const std::optional<Candidate> best = trial.run(offer, fastest_us_, limit_us, work >= 1);
+      const uint64_t most_work = options_.work == 0 ? std::numeric_limits<uint64_t>::max() : work_before_ + options_.work;
+      const std::optional<Candidate> best = trial.run(offer, fastest_us_, limit_us, most_work);
       if (best) {
         ranking_.candidates.push_back(*best);
         if (best->predicted_us < fastest_us_) {

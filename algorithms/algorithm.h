@@ -24,6 +24,8 @@ struct Algorithm {
   Program (*generate)(const PlanRequest& request, const PlanChoice& choice, const Topology& topology, int rank);
   // Values of PlanChoice::parameter that the planner tries beside 0; those that are 0 are none.
   std::array<int, 4> parameters = {};
+  // Whether its programs take a search of the machine, of up to a second: the planner tries it last, where the others leave it room.
+  bool laborious = false;
 };
 
 // All of them, in the list's order.

@@ -124,6 +124,7 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 extern const Algorithm bruck_alltoall_algorithm = {
     "bruck_alltoall",
     "blocks by the digits of their distance, of radix r, the parameter (2): (r-1) ceil(log_r n) steps, (r-1)/r N log_r n bytes sent",
-    max_channels, generate};
+    max_channels, generate,
+    {4, 16}};
 
 }  // namespace tutti

@@ -84,6 +84,7 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 }  // namespace
 
 extern const Algorithm graph_ring_algorithm = {
-    "graph_ring", "around rings laid over the graph, weighted by what their links give: steps and bytes of a ring", max_channels, generate};
+    "graph_ring", "around rings laid over the graph, weighted by what their links give: steps and bytes of a ring", max_channels, generate,
+    {}, true};
 
 }  // namespace tutti

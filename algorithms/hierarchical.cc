@@ -466,6 +466,7 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 
 extern const Algorithm hierarchical_algorithm = {
     "hierarchical", "inside the islands, across them on all rails, inside again, pipelined: 2(g-1)/g N + 2(m-1)/m N/g bytes sent",
-    max_channels, generate};
+    max_channels, generate,
+    {1}};
 
 }  // namespace tutti

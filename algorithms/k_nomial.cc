@@ -52,6 +52,7 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 
 extern const Algorithm k_nomial_algorithm = {
     "k_nomial", "a tree of radix k, the parameter (4): at most (k-1) ceil(log_k n) steps, as many times N bytes sent; all-reduce twice",
-    max_channels, generate};
+    max_channels, generate,
+    {8, 16}};
 
 }  // namespace tutti

@@ -143,6 +143,7 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 
 extern const Algorithm multiplying_algorithm = {
     "multiplying", "all to a few others in each round, inside the islands first: as many steps as n has factors, sum (f-1) N bytes sent",
-    max_channels, generate};
+    max_channels, generate,
+    {4, 16, 32}};
 
 }  // namespace tutti

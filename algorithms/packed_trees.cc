@@ -256,6 +256,6 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 
 extern const Algorithm packed_trees_algorithm = {
     "packed_trees", "along trees that together fill the tightest cut of any graph, pipelined: as many steps as they are deep", max_channels,
-    generate};
+    generate, {}, true};
 
 }  // namespace tutti

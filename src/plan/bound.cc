@@ -49,12 +49,14 @@ class Search {
   Search(const Topology& topology, Collective collective, int root)
       : topology_(topology), network_(topology.network()), collective_(collective), root_(root), n_(topology.nranks()) {}
 
-  TransferBound run() {
+  TransferBound run(bool structured) {
     if (n_ < 2 || collective_ == Collective::kBarrier || collective_ == Collective::kSendRecv) return {};
     for (const Cut& cut : structured_cuts(topology_)) offer(cut);
     for (const Partition& partition : structured_partitions(topology_)) offer(partition);
     const bool all_sets = n_ <= kMostRanksForAllSets;
-    if (all_sets && (collective_ == Collective::kAllReduce || collective_ == Collective::kAllToAll)) {
+    if (structured) {
+      result_.search = "structured cuts";
+    } else if (all_sets && (collective_ == Collective::kAllReduce || collective_ == Collective::kAllToAll)) {
       search_all_sets();
       result_.search = "exact: every set of ranks";
     } else if (network_.vertices() > kMostVerticesForFlows) {
@@ -248,7 +250,11 @@ class Search {
 }  // namespace
 
 TransferBound transfer_bound(const Topology& topology, Collective collective, int root) {
-  return Search(topology, collective, root).run();
+  return Search(topology, collective, root).run(false);
+}
+
+TransferBound structured_bound(const Topology& topology, Collective collective, int root) {
+  return Search(topology, collective, root).run(true);
 }
 
 uint64_t block_bytes(Collective collective, int nranks, uint64_t bytes) {

@@ -37,6 +37,9 @@ struct TransferBound {
 //   beyond 3,072 vertices   structured cuts and partitions only
 TransferBound transfer_bound(const Topology& topology, Collective collective, int root = 0);
 
+// The same by structured cuts and partitions alone: quicker, and no more than that.
+TransferBound structured_bound(const Topology& topology, Collective collective, int root = 0);
+
 // What one more message of the same rank costs (shared/facts/systems.md); the simulator's default.
 inline constexpr double kInjectionUs = 0.2;
 

@@ -120,6 +120,7 @@ void FairShare::collect(uint32_t edge) {
       if (flow_seen_[running.flow]) continue;
       flow_seen_[running.flow] = true;
       component_flows_.push_back(running.flow);
+      work_ += way(running.flow).size();
       for (const uint32_t other : way(running.flow)) {
         if (edge_seen_[other]) continue;
         edge_seen_[other] = true;

@@ -29,6 +29,9 @@ class FairShare {
   // The flows whose rates have changed since the last call, in no particular order; among them all that have started. Holds until the next.
   std::span<const uint32_t> settle();
 
+  // How many edges of flows all settling has looked at so far.
+  uint64_t work() const { return work_; }
+
  private:
   struct Running {
     uint32_t flow;
@@ -61,6 +64,7 @@ class FairShare {
   std::vector<double> left_;     // of each edge of the component: what is not given out
   std::vector<uint32_t> wants_;  // and how many flows have no rate yet
   std::vector<Level> levels_;
+  uint64_t work_ = 0;
 };
 
 }  // namespace tutti

@@ -1,99 +1,35 @@
+// One run of a laid plan (laid_plan.h) through its events, and what follows from a few slices for all.
 #include "plan/simulator.h"
 
 #include <algorithm>
 #include <limits>
-#include <memory>
 #include <queue>
 
 #include "plan/fair_share.h"
-#include "plan/flat_map.h"
+#include "plan/laid_plan.h"
 #include "plan/resolved_plan.h"
-#include "plan/slicing.h"
 
 namespace tutti {
 namespace {
 
 using std::to_string;
-using verifier::kNoIndex;
-using verifier::ResolvedPlan;
 using Reason = ChainLink::Reason;
 
-// The bytes that a step moves.
-struct StepBytes {
-  double full = 0;  // in all slices but the last
-  double last = 0;  // in the last
-};
-
-// A plan laid over a network for a number of bytes: what all runs have in common.
-struct Laid {
-  ResolvedPlan plan;
-  SimulateOptions options;
-  Slicing slicing;
-  std::vector<StepBytes> bytes;             // of each step
-  std::vector<double> rates;                // bytes per us, of each edge
-  std::vector<std::vector<uint32_t>> ways;  // of each FIFO: edges
-  std::vector<double> latency;              // of each FIFO's way
-  double smallest = 0;                      // bytes of a message, but 0
-};
-
-void find_ways(Laid& laid, const Network& network) {
-  for (const Edge& edge : network.edges()) laid.rates.push_back(edge.bytes_per_us);
-  const auto& fifos = laid.plan.fifos;
-  std::vector<std::vector<uint32_t>> leaving(laid.plan.nranks);  // FIFOs by their sender
-  for (uint32_t fifo = 0; fifo < fifos.size(); ++fifo) leaving[fifos[fifo].from].push_back(fifo);
-  laid.ways.resize(fifos.size());
-  laid.latency.resize(fifos.size());
-  for (uint32_t rank = 0; rank < laid.plan.nranks; ++rank) {
-    const auto add = [&](uint32_t fifo, std::vector<uint32_t> way) {
-      for (const uint32_t edge : way) laid.latency[fifo] += network.edges()[edge].latency_us;
-      laid.ways[fifo] = std::move(way);
-    };
-    // One search for all is dearer than one that stops at a near neighbour.
-    constexpr size_t kFew = 8;
-    if (leaving[rank].size() <= kFew) {
-      for (const uint32_t fifo : leaving[rank]) add(fifo, network.route(static_cast<int>(rank), static_cast<int>(fifos[fifo].to)));
-      continue;
-    }
-    std::vector<int> targets;
-    for (const uint32_t fifo : leaving[rank]) targets.push_back(static_cast<int>(fifos[fifo].to));
-    std::vector<std::vector<uint32_t>> ways = network.routes_from(static_cast<int>(rank), targets);
-    for (size_t i = 0; i < ways.size(); ++i) add(leaving[rank][i], std::move(ways[i]));
-  }
-}
-
-void cut_slices(Laid& laid, const Plan& plan, uint64_t bytes) {
-  const Program& program = plan.ranks[0];
-  if (bytes == 0 && program.collective == Collective::kBarrier) bytes = 1;
-  const uint64_t capacity = laid.options.slice_bytes == 0 ? bytes : laid.options.slice_bytes;
-  if (capacity >= bytes) {
-    laid.slicing = {.slice_elems = bytes, .last_elems = bytes, .slices = bytes == 0 ? 0u : 1u};
-  } else {
-    laid.slicing = make_slicing(bytes, program.largest_num, program.largest_den, capacity);
-  }
-  laid.bytes.resize(laid.plan.steps.size());
-  verifier::for_each_instruction(plan, [&](uint32_t, uint32_t, const Instruction& instruction, uint32_t step) {
-    const Region& region = verifier::extent(instruction);
-    if (region.none()) return;
-    const auto size = [&](size_t elems) {
-      const Part part = part_of(region, elems);
-      return static_cast<double>(part.end - part.begin);
-    };
-    laid.bytes[step] = {size(laid.slicing.slice_elems), size(laid.slicing.last_elems)};
-    if (const double full = laid.bytes[step].full; full > 0 && instruction.send_peer != kNoPeer) {
-      laid.smallest = laid.smallest == 0 ? full : std::min(laid.smallest, full);
-    }
-  });
-}
+constexpr uint32_t kNone = LaidStep::kNone;
+constexpr double kNever = std::numeric_limits<double>::infinity();
 
 // One run of some slices.
 class Run {
  public:
-  Run(const Laid& laid, uint64_t slices);
+  Run(const LaidPlan& plan, const CutPlan& cut, const SimulateOptions& options, uint64_t slices);
 
-  Status run();
+  // Until all is done; or given up when it is later than `most_us`, or more work than `most_work` (gave_up()).
+  Status run(double most_us, uint64_t most_work);
 
   double time_us() const { return end_us_; }
   uint64_t events() const { return events_; }
+  uint64_t work() const { return events_ + share_.work() / 4; }
+  Simulated::GaveUp gave_up() const { return gave_up_; }
   std::vector<ChainLink> chain() const;
 
  private:
@@ -117,11 +53,11 @@ class Run {
   struct Message {
     double bytes = 0;
     uint64_t sender = kNobody;  // the firing that sent it
-    uint32_t next = kNoIndex;
+    uint32_t next = kNone;
   };
   // A FIFO's messages under way, oldest first: the first `ready` of them have passed their latency, and the oldest of those flows.
   struct Fifo {
-    uint32_t first = kNoIndex, last = kNoIndex;
+    uint32_t first = kNone, last = kNone;
     uint32_t ready = 0;
     uint32_t arrived = 0;
     uint32_t used = 0;  // slots
@@ -136,20 +72,19 @@ class Run {
     uint64_t cause = kNobody;
     Reason reason = Reason::kStart;
   };
-  static constexpr double kNever = std::numeric_limits<double>::infinity();
   static constexpr uint64_t kNobody = std::numeric_limits<uint64_t>::max();
 
-  const ResolvedPlan& plan() const { return laid_.plan; }
-  uint32_t step_of(uint32_t strand) const { return plan().strand_begin[strand] + strands_[strand].index; }
-  uint64_t firing_of(uint32_t strand) const { return strands_[strand].slice * plan().steps.size() + step_of(strand); }
+  uint32_t step_of(uint32_t strand) const { return plan_.strand_begin[strand] + strands_[strand].index; }
+  const LaidStep& next_step(uint32_t strand) const { return plan_.steps[step_of(strand)]; }
+  uint64_t firing_of(uint32_t strand) const { return strands_[strand].slice * plan_.steps.size() + step_of(strand); }
   double bytes_of(uint32_t strand) const {
-    const StepBytes& bytes = laid_.bytes[step_of(strand)];
+    const CutPlan::StepBytes& bytes = cut_.bytes[step_of(strand)];
     return strands_[strand].slice + 1 == slices_ ? bytes.last : bytes.full;
   }
   void schedule(double time, Kind kind, uint32_t subject, uint64_t data = 0) { queue_.push({time, order_++, data, subject, kind}); }
 
   void wake(uint32_t strand, uint64_t cause, Reason reason);
-  void wake_waiters(uint32_t rank, uint64_t cause);
+  void wake_waiters(uint32_t strand, uint64_t cause);
   bool may_begin(uint32_t strand);
   void advance(uint32_t strand);
   double work_us(uint32_t strand) const;
@@ -164,13 +99,15 @@ class Run {
   void take(const Event& event);
   Status stuck() const;
 
-  const Laid& laid_;
+  const LaidPlan& plan_;
+  const CutPlan& cut_;
+  const SimulateOptions& options_;
   const uint64_t slices_;
   FairShare share_;
   std::vector<Strand> strands_;
   std::vector<Fifo> fifos_;
-  std::vector<double> injector_free_;  // of each rank
-  std::vector<std::vector<uint32_t>> after_waiters_;
+  std::vector<double> injector_free_;                 // of each rank
+  std::vector<std::vector<uint32_t>> after_waiters_;  // of each strand
   std::vector<uint32_t> awake_;
   std::vector<Message> messages_;  // a pool
   std::vector<uint32_t> free_messages_;
@@ -183,23 +120,26 @@ class Run {
   uint64_t last_firing_ = kNobody;
   uint64_t order_ = 0;
   uint64_t events_ = 0;
+  Simulated::GaveUp gave_up_ = Simulated::GaveUp::kNo;
 };
 
-Run::Run(const Laid& laid, uint64_t slices)
-    : laid_(laid),
+Run::Run(const LaidPlan& plan, const CutPlan& cut, const SimulateOptions& options, uint64_t slices)
+    : plan_(plan),
+      cut_(cut),
+      options_(options),
       slices_(slices),
-      share_(laid.rates),
-      strands_(size_t{laid.plan.nranks} * laid.plan.nchannels),
-      fifos_(laid.plan.fifos.size()),
-      injector_free_(laid.plan.nranks, 0),
-      after_waiters_(laid.plan.nranks) {
-  for (const auto& way : laid.ways) share_.add_flow(way);
-  if (laid.options.trace) firings_.resize(slices * laid.plan.steps.size());
+      share_(plan.rates),
+      strands_(plan.strands()),
+      fifos_(plan.fifos.size()),
+      injector_free_(plan.nranks, 0),
+      after_waiters_(plan.strands()) {
+  for (uint32_t fifo = 0; fifo < plan.fifos.size(); ++fifo) share_.add_flow(plan.way(fifo));
+  if (options.trace) firings_.resize(slices * plan.steps.size());
 }
 
-Status Run::run() {
+Status Run::run(double most_us, uint64_t most_work) {
   for (uint32_t strand = 0; strand < strands_.size(); ++strand) {
-    if (plan().strand_length(strand) == 0) strands_[strand].slice = slices_;
+    if (plan_.strand_length(strand) == 0) strands_[strand].slice = slices_;
     wake(strand, kNobody, Reason::kStart);
   }
   // Events that rounding alone keeps apart are one moment.
@@ -223,6 +163,9 @@ Status Run::run() {
     const double next = std::min(queue_.empty() ? kNever : queue_.top().time, settle_at_);
     if (next == kNever) break;
     now_ = std::max(now_, next);
+    if (now_ > most_us) gave_up_ = Simulated::GaveUp::kTime;
+    if (work() > most_work) gave_up_ = Simulated::GaveUp::kWork;
+    if (gave_up_ != Simulated::GaveUp::kNo) return {};
   }
   const bool finished = std::all_of(strands_.begin(), strands_.end(), [&](const Strand& strand) { return strand.slice == slices_; });
   return finished ? Status() : stuck();
@@ -233,7 +176,7 @@ void Run::take(const Event& event) {
     case Kind::kCredit:
       ++events_;
       --fifos_[event.subject].used;
-      wake(plan().fifos[event.subject].producer, event.data, Reason::kSlot);
+      wake(plan_.fifos[event.subject].producer, event.data, Reason::kSlot);
       return;
     case Kind::kFlowEnds:
       if (event.data != fifos_[event.subject].version) return;
@@ -255,28 +198,25 @@ void Run::wake(uint32_t strand, uint64_t cause, Reason reason) {
   awake_.push_back(strand);
 }
 
-void Run::wake_waiters(uint32_t rank, uint64_t cause) {
-  if (after_waiters_[rank].empty()) return;
+void Run::wake_waiters(uint32_t strand, uint64_t cause) {
+  if (after_waiters_[strand].empty()) return;
   std::vector<uint32_t> waiters;
-  waiters.swap(after_waiters_[rank]);
+  waiters.swap(after_waiters_[strand]);
   for (const uint32_t waiter : waiters) wake(waiter, cause, Reason::kAfter);
 }
 
 bool Run::may_begin(uint32_t strand) {
-  const Strand& self = strands_[strand];
-  const Instruction& instruction = plan().instruction(strand, self.index);
-  if (instruction.after_channel >= 0) {
-    const Strand& target = strands_[strand - strand % plan().nchannels + static_cast<uint32_t>(instruction.after_channel)];
-    const bool done =
-        target.slice != self.slice ? target.slice > self.slice : target.index > static_cast<uint32_t>(instruction.after_index);
+  const LaidStep& step = next_step(strand);
+  if (step.after_strand != kNone) {
+    const Strand &self = strands_[strand], &target = strands_[step.after_strand];
+    const bool done = target.slice != self.slice ? target.slice > self.slice : target.index > step.after_index;
     if (!done) {
-      after_waiters_[strand / plan().nchannels].push_back(strand);
+      after_waiters_[step.after_strand].push_back(strand);
       return false;
     }
   }
-  const verifier::Step& step = plan().steps[step_of(strand)];
-  if (step.recv_fifo != kNoIndex && fifos_[step.recv_fifo].arrived == 0) return false;
-  return step.send_fifo == kNoIndex || laid_.options.fifo_depth == 0 || fifos_[step.send_fifo].used < laid_.options.fifo_depth;
+  if (step.recv_fifo != kNone && fifos_[step.recv_fifo].arrived == 0) return false;
+  return step.send_fifo == kNone || options_.fifo_depth == 0 || fifos_[step.send_fifo].used < options_.fifo_depth;
 }
 
 // One instruction: when it is done it wakes its strand.
@@ -291,16 +231,15 @@ void Run::advance(uint32_t strand) {
 }
 
 double Run::work_us(uint32_t strand) const {
-  const Instruction& instruction = plan().instruction(strand, strands_[strand].index);
-  const double rate = instruction.reduce ? laid_.options.reduce_bytes_per_us : laid_.options.copy_bytes_per_us;
+  const double rate = next_step(strand).reduces ? options_.reduce_bytes_per_us : options_.copy_bytes_per_us;
   return rate > 0 ? bytes_of(strand) / rate : 0;
 }
 
 void Run::worked(uint32_t strand) {
-  if (plan().steps[step_of(strand)].send_fifo == kNoIndex) return fire(strand);
-  double& free = injector_free_[strand / plan().nchannels];
+  if (next_step(strand).send_fifo == kNone) return fire(strand);
+  double& free = injector_free_[strand / plan_.nchannels];
   const double leaves = std::max(now_, free);
-  free = leaves + laid_.options.injection_us;
+  free = leaves + options_.injection_us;
   if (leaves > now_) {
     schedule(leaves, Kind::kLeaves, strand);
   } else {
@@ -310,14 +249,14 @@ void Run::worked(uint32_t strand) {
 
 void Run::fire(uint32_t strand) {
   Strand& self = strands_[strand];
-  const verifier::Step& step = plan().steps[step_of(strand)];
+  const LaidStep& step = next_step(strand);
   const uint64_t firing = firing_of(strand);
   if (!firings_.empty()) firings_[firing] = {now_, self.cause, self.reason};
-  if (step.recv_fifo != kNoIndex) {
+  if (step.recv_fifo != kNone) {
     --fifos_[step.recv_fifo].arrived;
-    if (laid_.options.fifo_depth != 0) schedule(now_ + laid_.latency[step.recv_fifo], Kind::kCredit, step.recv_fifo, firing);
+    if (options_.fifo_depth != 0) schedule(now_ + plan_.fifos[step.recv_fifo].latency_us, Kind::kCredit, step.recv_fifo, firing);
   }
-  if (step.send_fifo != kNoIndex) {
+  if (step.send_fifo != kNone) {
     Fifo& fifo = fifos_[step.send_fifo];
     ++fifo.used;
     if (free_messages_.empty()) {
@@ -326,21 +265,21 @@ void Run::fire(uint32_t strand) {
     }
     const uint32_t message = free_messages_.back();
     free_messages_.pop_back();
-    messages_[message] = {bytes_of(strand), firing, kNoIndex};
-    (fifo.first == kNoIndex ? fifo.first : messages_[fifo.last].next) = message;
+    messages_[message] = {bytes_of(strand), firing, kNone};
+    (fifo.first == kNone ? fifo.first : messages_[fifo.last].next) = message;
     fifo.last = message;
-    schedule(now_ + laid_.latency[step.send_fifo], Kind::kFlowReady, step.send_fifo);
+    schedule(now_ + plan_.fifos[step.send_fifo].latency_us, Kind::kFlowReady, step.send_fifo);
   }
   self.cause = firing;
   self.reason = Reason::kProgramOrder;
   self.busy = false;
-  if (++self.index == plan().strand_length(strand)) {
+  if (++self.index == plan_.strand_length(strand)) {
     self.index = 0;
     ++self.slice;
   }
   if (now_ >= end_us_) last_firing_ = firing;
   end_us_ = now_;
-  wake_waiters(strand / plan().nchannels, firing);
+  wake_waiters(strand, firing);
   wake(strand, firing, Reason::kProgramOrder);
 }
 
@@ -371,7 +310,7 @@ void Run::flow_ends(uint32_t id) {
   Fifo& fifo = fifos_[id];
   const uint32_t message = fifo.first;
   if (messages_[message].bytes > 0) {
-    if (share_.stop(id)) settle_by(laid_.smallest / fifo.rate);
+    if (share_.stop(id)) settle_by(cut_.smallest / fifo.rate);
   }
   fifo.first = messages_[message].next;
   const uint64_t sender = messages_[message].sender;
@@ -379,13 +318,13 @@ void Run::flow_ends(uint32_t id) {
   ++fifo.version;
   ++fifo.arrived;
   fifo.flows = false;
-  wake(plan().fifos[id].consumer, sender, Reason::kMessage);
+  wake(plan_.fifos[id].consumer, sender, Reason::kMessage);
   if (--fifo.ready > 0) start_flow(id);
 }
 
 // The rates have to be worked out again for the sake of a message that takes so long: at once, or where that was just done, in a while.
 void Run::settle_by(double duration) {
-  settle_at_ = std::min(settle_at_, std::max(now_, settled_at_ + laid_.options.tolerance * duration));
+  settle_at_ = std::min(settle_at_, std::max(now_, settled_at_ + options_.tolerance * duration));
 }
 
 void Run::settle() {
@@ -407,160 +346,82 @@ Status Run::stuck() const {
   const auto waits = [&](uint32_t strand) { return strands_[strand].slice != slices_; };
   uint32_t strand = 0;
   while (!waits(strand)) ++strand;
-  const verifier::Step& step = plan().steps[step_of(strand)];
-  const bool message = step.recv_fifo != kNoIndex && fifos_[step.recv_fifo].arrived == 0;
-  const bool slot = step.send_fifo != kNoIndex && laid_.options.fifo_depth != 0 && fifos_[step.send_fifo].used >= laid_.options.fifo_depth;
-  const std::string what = message ? "a message from rank " + to_string(plan().fifos[step.recv_fifo].from)
-                           : slot  ? "a free one of the " + to_string(laid_.options.fifo_depth) + " slots towards rank " +
-                                        to_string(plan().fifos[step.send_fifo].to)
-                                  : "its `after`";
-  return {Code::kInvalidArgument, "simulation: deadlock: " + verifier::describe(plan(), step_of(strand)) + " of slice " +
-                                      to_string(strands_[strand].slice) + " waits for " + what + " for ever; verify the plan"};
+  const LaidStep& step = next_step(strand);
+  const bool message = step.recv_fifo != kNone && fifos_[step.recv_fifo].arrived == 0;
+  const bool slot = step.send_fifo != kNone && options_.fifo_depth != 0 && fifos_[step.send_fifo].used >= options_.fifo_depth;
+  const std::string what =
+      message ? "a message from rank " + to_string(plan_.fifos[step.recv_fifo].from)
+      : slot  ? "a free one of the " + to_string(options_.fifo_depth) + " slots towards rank " + to_string(plan_.fifos[step.send_fifo].to)
+              : "its `after`";
+  return {Code::kInvalidArgument, "simulation: deadlock: rank " + to_string(strand / plan_.nchannels) + ", channel " +
+                                      to_string(strand % plan_.nchannels) + ", instruction " + to_string(strands_[strand].index) + " (" +
+                                      step.opcode + ") of slice " + to_string(strands_[strand].slice) + " waits for " + what +
+                                      " for ever; verify the plan"};
 }
 
 std::vector<ChainLink> Run::chain() const {
   std::vector<ChainLink> chain;
   for (uint64_t firing = last_firing_; firing != kNobody && !firings_.empty(); firing = firings_[firing].cause) {
-    const auto step = static_cast<uint32_t>(firing % plan().steps.size());
-    const uint32_t strand = plan().strand_of(step);
-    chain.push_back({.rank = static_cast<int>(strand / plan().nchannels),
-                     .channel = static_cast<int>(strand % plan().nchannels),
-                     .index = static_cast<int>(step - plan().strand_begin[strand]),
-                     .slice = firing / plan().steps.size(),
+    const auto step = static_cast<uint32_t>(firing % plan_.steps.size());
+    // The last strand that begins there or before: empty ones begin where the next does.
+    const auto after = std::upper_bound(plan_.strand_begin.begin(), plan_.strand_begin.end(), step);
+    const auto strand = static_cast<uint32_t>(after - plan_.strand_begin.begin() - 1);
+    chain.push_back({.rank = static_cast<int>(strand / plan_.nchannels),
+                     .channel = static_cast<int>(strand % plan_.nchannels),
+                     .index = static_cast<int>(step - plan_.strand_begin[strand]),
+                     .slice = firing / plan_.steps.size(),
                      .end_us = firings_[firing].end_us,
                      .reason = firings_[firing].reason});
   }
   return chain;
 }
 
-// What the plan puts on each edge in so many slices, the last of which may be shorter.
-std::vector<double> edge_bytes(const Laid& laid, uint64_t slices) {
-  std::vector<double> bytes(laid.rates.size(), 0);
-  for (size_t step = 0; step < laid.plan.steps.size(); ++step) {
-    const uint32_t fifo = laid.plan.steps[step].send_fifo;
-    if (fifo == kNoIndex) continue;
-    const double total = laid.bytes[step].full * static_cast<double>(slices - 1) + laid.bytes[step].last;
-    for (const uint32_t edge : laid.ways[fifo]) bytes[edge] += total;
-  }
-  return bytes;
-}
-
-// What the fullest edge needs for its bytes.
-double fullest_us(const Laid& laid, const std::vector<double>& bytes) {
-  double most = 0;
-  for (size_t edge = 0; edge < bytes.size(); ++edge) most = std::max(most, bytes[edge] / laid.rates[edge]);
-  return most;
-}
-
 // How many slices may be run.
-uint64_t most_slices(const Laid& laid) {
+uint64_t most_slices(const LaidPlan& plan, const CutPlan& cut, const SimulateOptions& options) {
   constexpr uint64_t kLeast = 16;
-  const SimulateOptions& options = laid.options;
-  uint64_t most = options.max_slices == 0 ? laid.slicing.slices : options.max_slices;
-  if (options.max_messages != 0) most = std::min(most, std::max(kLeast, options.max_messages / std::max(1u, laid.plan.nmessages)));
+  uint64_t most = options.max_slices == 0 ? cut.slicing.slices : options.max_slices;
+  if (options.max_messages != 0) most = std::min(most, std::max(kLeast, options.max_messages / std::max(1u, plan.nmessages)));
   return std::max<uint64_t>(2, most);
 }
 
-// Runs all slices; or where they are too many, a whole and a half of what may be: what the second half took is what as many more take. The
-// filling and the draining of a pipeline are in both.
-Status run_slices(const Laid& laid, Simulated& result) {
-  const uint64_t slices = laid.slicing.slices, most = most_slices(laid);
-  result.extrapolated = slices > most;
-  const uint64_t runs = std::min(slices, most);
-  Run run(laid, runs);
-  if (Status status = run.run(); !status.ok()) return status;
-  result.time_us = run.time_us();
-  result.events = run.events();
+// Runs so many slices; what it has done is added to the result, and its end is given, or why it was given up.
+Result<double> run_some(const LaidPlan& plan, const CutPlan& cut, const SimulateOptions& options, uint64_t slices, double most_us,
+                        Simulated& result) {
+  Run run(plan, cut, options, slices);
+  const uint64_t work_left = options.max_work == 0 ? std::numeric_limits<uint64_t>::max() : options.max_work - result.work;
+  if (Status status = run.run(most_us, work_left); !status.ok()) return status;
+  result.events += run.events();
+  result.work = std::min(result.work + run.work(), options.max_work == 0 ? result.work + run.work() : options.max_work);
+  result.gave_up = run.gave_up();
   result.chain = run.chain();
-  if (!result.extrapolated) return {};
-  Run half(laid, runs / 2);
-  if (Status status = half.run(); !status.ok()) return status;
-  result.events += half.events();
-  const double each = (run.time_us() - half.time_us()) / static_cast<double>(runs - runs / 2);
-  // More slices do not make the fullest edge faster, nor what comes before and after it shorter.
-  const double around_us = run.time_us() - fullest_us(laid, edge_bytes(laid, runs));
-  result.time_us = std::max(run.time_us() + each * static_cast<double>(slices - runs), fullest_us(laid, result.edge_bytes) + around_us);
+  return run.time_us();
+}
+
+// All slices; or where they are too many, half of what may be and then all of that: what the second half took is what as many more take.
+// The filling and the draining of a pipeline are in both.
+Status run_slices(const LaidPlan& plan, const CutPlan& cut, const SimulateOptions& options, Simulated& result) {
+  const uint64_t slices = cut.slicing.slices, runs = std::min(slices, most_slices(plan, cut, options));
+  result.extrapolated = slices > runs;
+  double half_us = 0, all_us = fullest_us(plan, result.edge_bytes), limit_us = options.give_up_us;
+  if (result.extrapolated) {
+    Result<double> half = run_some(plan, cut, options, runs / 2, limit_us, result);
+    if (!half.ok()) return half.status();
+    half_us = *half;
+    // More slices do not make what comes before the first and after the last shorter.
+    const double least_us = half_us - fullest_us(plan, edge_bytes(plan, cut, runs / 2)) + all_us;
+    if (result.gave_up == Simulated::GaveUp::kNo && least_us > limit_us * (1 + 1e-9)) result.gave_up = Simulated::GaveUp::kTime;
+    if (result.gave_up != Simulated::GaveUp::kNo) return {};
+    limit_us -= all_us - fullest_us(plan, edge_bytes(plan, cut, runs));
+  }
+  Result<double> whole = run_some(plan, cut, options, runs, limit_us * (1 + 1e-9), result);
+  if (!whole.ok()) return whole.status();
+  result.time_us = *whole;
+  if (!result.extrapolated || result.gave_up != Simulated::GaveUp::kNo) return {};
+  const double each = (result.time_us - half_us) / static_cast<double>(runs - runs / 2);
+  // Nor do they make the fullest edge faster.
+  const double around_us = result.time_us - fullest_us(plan, edge_bytes(plan, cut, runs));
+  result.time_us = std::max(result.time_us + each * static_cast<double>(slices - runs), all_us + around_us);
   return {};
-}
-
-Result<Simulated> run_laid(Laid& laid, const Plan& plan, uint64_t bytes) {
-  cut_slices(laid, plan, bytes);
-  Simulated result;
-  result.slices = laid.slicing.slices;
-  result.edge_bytes.resize(laid.rates.size(), 0);
-  if (laid.slicing.slices == 0) return result;
-  result.edge_bytes = edge_bytes(laid, laid.slicing.slices);
-  if (!laid.options.load_only) {
-    if (Status bad = run_slices(laid, result); !bad.ok()) return bad;
-    return result;
-  }
-  result.time_us = fullest_us(laid, result.edge_bytes);
-  return result;
-}
-
-// --- one rank for all
-
-// The program of rank 0 as that of all: what it sends to a rank is what it receives from the rank that is as far the other way. A FIFO's
-// `to` is the rank that this one sends to; both its strands are this rank's.
-Status link_to_itself(const Plan& plan, const Symmetry& symmetry, ResolvedPlan& resolved) {
-  const Program& program = plan.ranks[0];
-  resolved.plan = &plan;
-  resolved.nranks = 1;
-  resolved.nchannels = static_cast<uint32_t>(program.channels.size());
-  uint32_t steps = 0;
-  for (const auto& channel : program.channels) {
-    resolved.strand_begin.push_back(steps);
-    steps += static_cast<uint32_t>(channel.size());
-  }
-  resolved.strand_begin.push_back(steps);
-  resolved.steps.resize(steps);
-  FlatMap ids;
-  const auto fifo_to = [&](int channel, int to) {
-    const auto next = static_cast<uint32_t>(resolved.fifos.size());
-    const uint64_t key = static_cast<uint64_t>(channel) * static_cast<uint64_t>(symmetry.nranks()) + static_cast<uint64_t>(to);
-    const uint32_t id = ids.get_or_insert(key, next);
-    if (id == next) resolved.fifos.push_back({.channel = static_cast<uint32_t>(channel), .from = 0, .to = static_cast<uint32_t>(to)});
-    return id;
-  };
-  verifier::for_each_instruction(plan, [&](uint32_t, uint32_t channel, const Instruction& instruction, uint32_t step) {
-    const int fifo_channel = program.fifo(channel);
-    if (instruction.recv_peer != kNoPeer) {
-      const uint32_t id = fifo_to(fifo_channel, symmetry.inverse(instruction.recv_peer));
-      resolved.steps[step].recv_fifo = id;
-      resolved.fifos[id].consumer = channel;
-      ++resolved.fifos[id].recvs;
-    }
-    if (instruction.send_peer != kNoPeer) {
-      const uint32_t id = fifo_to(fifo_channel, instruction.send_peer);
-      resolved.steps[step].send_fifo = id;
-      resolved.fifos[id].producer = channel;
-      ++resolved.fifos[id].sends;
-    }
-  });
-  for (const verifier::ResolvedFifo& fifo : resolved.fifos) {
-    if (fifo.sends == fifo.recvs) continue;
-    return {Code::kInvalidArgument, "simulation: rank 0 sends " + to_string(fifo.sends) + " messages to rank " + to_string(fifo.to) +
-                                        ", but by symmetry would receive " + to_string(fifo.recvs)};
-  }
-  return {};
-}
-
-// Classes of edges in place of edges: one that has fewer edges than there are ranks is shared by several ranks' messages.
-void find_ways(Laid& laid, const Network& network, const Symmetry& symmetry) {
-  for (uint32_t each = 0; each < static_cast<uint32_t>(symmetry.classes()); ++each) {
-    laid.rates.push_back(network.edges()[symmetry.edge_of_class(each)].bytes_per_us * symmetry.edges_in_class(each) / symmetry.nranks());
-  }
-  std::vector<int> targets;
-  for (const verifier::ResolvedFifo& fifo : laid.plan.fifos) targets.push_back(static_cast<int>(fifo.to));
-  laid.ways = network.routes_from(0, targets);
-  for (std::vector<uint32_t>& way : laid.ways) {
-    double latency = 0;
-    for (uint32_t& edge : way) {
-      latency += network.edges()[edge].latency_us;
-      edge = symmetry.class_of(edge);
-    }
-    laid.latency.push_back(latency);
-  }
 }
 
 }  // namespace
@@ -569,17 +430,22 @@ double Simulated::utilisation(const Network& network, uint32_t edge) const {
   return time_us > 0 ? edge_bytes[edge] / (network.edges()[edge].bytes_per_us * time_us) : 0;
 }
 
+Result<Simulated> simulate(const LaidPlan& plan, uint64_t bytes, const SimulateOptions& options) {
+  const CutPlan cut = cut_plan(plan, bytes, options.slice_bytes);
+  Simulated result;
+  result.slices = cut.slicing.slices;
+  result.edge_bytes = edge_bytes(plan, cut, cut.slicing.slices);
+  if (cut.slicing.slices == 0) return result;
+  if (Status bad = run_slices(plan, cut, options, result); !bad.ok()) return bad;
+  return result;
+}
+
 Result<Simulated> simulate(const Plan& plan, const Network& network, uint64_t bytes, const SimulateOptions& options) {
   if (Status bad = verifier::check_programs(plan); !bad.ok()) return bad;
-  Laid laid;
-  laid.options = options;
-  if (static_cast<int>(plan.ranks.size()) != network.nranks()) {
-    return Status(Code::kInvalidArgument, "simulation: the plan has " + to_string(plan.ranks.size()) + " ranks, but the network has " +
-                                              to_string(network.nranks()));
-  }
-  if (Status bad = verifier::link_messages(plan, laid.plan); !bad.ok()) return bad;
-  find_ways(laid, network);
-  return run_laid(laid, plan, bytes);
+  Routes routes(network);
+  Result<LaidPlan> laid = lay_plan(plan, network, routes);
+  if (!laid.ok()) return laid.status();
+  return simulate(*laid, bytes, options);
 }
 
 bool shifts(const Program& first, const Program& other, const Symmetry& symmetry) {
@@ -589,8 +455,8 @@ bool shifts(const Program& first, const Program& other, const Symmetry& symmetry
     // As long; which part it is, each rank has its own.
     const bool same_length =
         of_a.none() ? of_b.none() : uint64_t{of_a.end - of_a.begin} * of_b.den == uint64_t{of_b.end - of_b.begin} * of_a.den;
-    return same_length && shifted(a.recv_peer) == b.recv_peer && shifted(a.send_peer) == b.send_peer && a.reduce == b.reduce &&
-           a.after_channel == b.after_channel && a.after_index == b.after_index;
+    return same_length && a.reduce == b.reduce && a.after_channel == b.after_channel && a.after_index == b.after_index &&
+           shifted(a.recv_peer) == b.recv_peer && shifted(a.send_peer) == b.send_peer;
   };
   return first.fifo_of_channel == other.fifo_of_channel &&
          std::equal(first.channels.begin(), first.channels.end(), other.channels.begin(), other.channels.end(),
@@ -599,12 +465,10 @@ bool shifts(const Program& first, const Program& other, const Symmetry& symmetry
 
 Result<Simulated> simulate_symmetric(const Program& program, const Network& network, const Symmetry& symmetry, uint64_t bytes,
                                      const SimulateOptions& options) {
-  const Plan plan{{program}};
-  Laid laid;
-  laid.options = options;
-  if (Status bad = link_to_itself(plan, symmetry, laid.plan); !bad.ok()) return bad;
-  find_ways(laid, network, symmetry);
-  return run_laid(laid, plan, bytes);
+  Routes routes(network);
+  Result<LaidPlan> laid = lay_symmetric(program, network, symmetry, symmetry, routes);
+  if (!laid.ok()) return laid.status();
+  return simulate(*laid, bytes, options);
 }
 
 }  // namespace tutti

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ struct SimulateOptions {
   // How late, of a message's own duration, it may get its fair share when many begin and end one shortly after the other: their rates are
   // then worked out together. 0: each at once.
   double tolerance = 0.005;
-  bool trace = false;      // whether to keep the critical chain
-  bool load_only = false;  // nothing is simulated: time_us is what the fullest edge needs for its bytes, which no simulation falls short of
+  bool trace = false;  // whether to keep the critical chain
+  // Given up once it is sure to take longer, or when it is more work than that (events, and what sharing edges costs beside; 0: no limit).
+  double give_up_us = std::numeric_limits<double>::infinity();
+  uint64_t max_work = 0;
 };
 
 // What the end waited for, latest first. `reason` is what the instruction had to wait for longest.
@@ -55,10 +58,14 @@ struct ChainLink {
 };
 
 struct Simulated {
+  enum class GaveUp : uint8_t { kNo, kTime, kWork };
+
   double time_us = 0;
   uint64_t slices = 0;
   bool extrapolated = false;
+  GaveUp gave_up = GaveUp::kNo;  // else time_us says nothing
   uint64_t events = 0;
+  uint64_t work = 0;               // as options.max_work counts it
   std::vector<double> edge_bytes;  // of each of the network's edges, in all slices
   std::vector<ChainLink> chain;    // with options.trace; of the slices that were simulated
 

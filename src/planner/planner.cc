@@ -65,9 +65,13 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
                                      .max_slices = kSlices};
     predictor_ = std::make_unique<Predictor>(*topology_, options, kBudget);
   }
-  const SearchOptions options = {.channels = {1, kMostShares}, .most_fifos = kMostShares};
+  // Predictions are worth some percent: trees are not packed for less.
+  constexpr double kRoom = 1.1;
+  constexpr uint64_t kWork = 100'000;
+  const SearchOptions options = {.channels = {1, kMostShares}, .most_fifos = kMostShares, .room = kRoom, .work = kWork};
   Result<std::vector<RuledRange>> searched =
       searched_ranges(*predictor_, *topology_, at_root_0, limits_.inline_bytes, options, ruled.value());
+  predictor_->forget();
   // A machine too large to search has its rules.
   const auto& ranges = searched.ok() ? searched : ruled;
   searched_.emplace(packed(at_root_0), ranges.value());

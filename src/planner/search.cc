@@ -8,6 +8,7 @@
 #include <string>
 
 #include "algorithms/algorithm.h"
+#include "topology/packing.h"
 
 namespace tutti {
 namespace {
@@ -32,14 +33,6 @@ std::set<int> parameters_of(const Algorithm& algorithm) {
   return all;
 }
 
-bool fits(const Program& program, int most_fifos) {
-  if (most_fifos == 0) return true;
-  for (size_t channel = 0; channel < program.channels.size(); ++channel) {
-    if (program.fifo(channel) >= most_fifos) return false;
-  }
-  return true;
-}
-
 bool faster(const Candidate& a, const Candidate& b) {
   if (a.predicted_us < b.predicted_us * (1 - kSame)) return true;
   if (b.predicted_us < a.predicted_us * (1 - kSame)) return false;
@@ -56,49 +49,107 @@ std::string microseconds(double us) {
 
 namespace {
 
-// An algorithm with one value of its parameter, and what the fullest link needs with its best number of channels.
+// An algorithm with one value of its parameter.
 struct Offer {
   const Algorithm* algorithm = nullptr;
   int parameter = 0;
-  double load_us = 0;
-  std::vector<std::pair<double, int>> channels;  // that load, and the number
+  std::vector<int> channels;  // numbers to try, ascending
+  double least_us = 0;        // what it takes at least, with the fewest or with the most channels
+
+  PlanChoice choice(int count) const { return {.algorithm = algorithm->name, .channels = count, .parameter = parameter}; }
 };
 
-// Finds the best numbers of channels and slices of an offer.
+// Finds the best number of channels and slices of an offer.
 class Trial {
  public:
   Trial(Predictor& predictor, const PlanRequest& request, uint64_t bytes, const std::vector<uint32_t>& slices, Ranking& ranking)
       : predictor_(predictor), request_(request), bytes_(bytes), slices_(slices), ranking_(ranking) {}
 
-  // Every number of channels with the first and a middle slice, then the other slices with the best of them. The best, if any could be
-  // predicted.
-  std::optional<Candidate> run(const Offer& offer) {
+  // First with the fewest and the most channels, in messages of a middle size; then, if it comes near `fastest_us`, with numbers between,
+  // then with larger or smaller slices for as long as they are faster: too small ones leave latency and injection in sight, too large ones
+  // fill a pipeline slowly. It ends where nothing much could be gained, or when the predictor has worked for `most_work`. The best, unless
+  // it takes more than `limit_us`.
+  std::optional<Candidate> run(const Offer& offer, double fastest_us, double limit_us, uint64_t most_work) {
     best_.reset();
-    const size_t middle = slices_.size() / 2;
-    for (const auto& [load_us, channels] : offer.channels) {
-      if (best_ && load_us > best_->predicted_us) continue;
-      const PlanChoice choice{.algorithm = offer.algorithm->name, .channels = channels, .parameter = offer.parameter};
-      for (size_t i = 0; i < slices_.size(); i += std::max<size_t>(1, middle)) consider(choice, i);
+    limit_us_ = std::max(limit_us, kNear * fastest_us);
+    enough_us_ = offer.least_us * kEnough;
+    most_work_ = most_work;
+    consider_middle(offer.choice(offer.channels.front()));
+    if (offer.channels.size() > 1) consider_middle(offer.choice(offer.channels.back()));
+    if (best_ && offer.least_us <= fastest_us) {
+      climb_channels(offer);
+      climb_slices();
     }
-    for (size_t i = 1; best_ && i < slices_.size(); ++i) {
-      if (i % std::max<size_t>(1, middle) != 0) consider(best_->choice, i);
-    }
+    if (best_ && best_->predicted_us > limit_us) best_.reset();
     return best_;
   }
 
  private:
-  void consider(PlanChoice choice, size_t slice) {
-    choice.slice_bytes = slices_[slice];
-    const Program& program = predictor_.program(request_, choice);
-    const uint64_t whole = bytes_ * program.largest_num / std::max(1u, program.largest_den);
-    if (slice != 0 && slices_[slice] >= whole) return;  // the same as whole messages
-    Result<Simulated> predicted = predictor_.predict(request_, choice, bytes_);
+  static constexpr double kEnough = 1.005;
+  static constexpr double kNear = 2;
+
+  bool enough() const { return best_ && best_->predicted_us <= enough_us_; }
+
+  // Those that cut a choice's messages, the smallest first, and what does not cut.
+  std::vector<uint32_t> useful_slices(const PlanChoice& choice) {
+    Result<Predictor::Shape> shape = predictor_.shape(request_, choice, bytes_);
+    std::vector<uint32_t> useful;
+    for (const uint32_t slice : slices_) {
+      if (slice != 0 && shape.ok() && slice < shape->largest_message) useful.push_back(slice);
+    }
+    std::sort(useful.begin(), useful.end());
+    useful.push_back(0);
+    return useful;
+  }
+
+  void consider_middle(PlanChoice choice) {
+    const std::vector<uint32_t> useful = useful_slices(choice);
+    if (!enough()) consider(choice, useful[useful.size() / 2]);
+  }
+
+  // The numbers between: by halves, on the better side.
+  void climb_channels(const Offer& offer) {
+    size_t low = 0, high = offer.channels.size() - 1;
+    while (high - low > 1 && !enough()) {
+      const size_t middle = (low + high) / 2;
+      const bool few = best_->choice.channels <= offer.channels[low];
+      if (consider_middle(offer.choice(offer.channels[middle])); best_->choice.channels == offer.channels[middle]) {
+        if (middle + 1 < high) consider_middle(offer.choice(offer.channels[middle + 1]));
+        if (middle > low + 1) consider_middle(offer.choice(offer.channels[middle - 1]));
+        return;
+      }
+      (few ? high : low) = middle;
+    }
+  }
+
+  void climb_slices() {
+    const std::vector<uint32_t> useful = useful_slices(best_->choice);
+    const auto start = static_cast<size_t>(std::find(useful.begin(), useful.end(), best_->choice.slice_bytes) - useful.begin());
+    for (size_t i = start; i > 0 && !enough() && consider(best_->choice, useful[i - 1]); --i) {
+    }
+    if (best_->choice.slice_bytes != useful[start]) return;
+    for (size_t i = start; i + 1 < useful.size() && !enough() && consider(best_->choice, useful[i + 1]); ++i) {
+    }
+    if (!enough() && best_->choice.slice_bytes != 0) consider(best_->choice, 0);
+  }
+
+  // Whether it is the best so far.
+  bool consider(PlanChoice choice, uint32_t slice_bytes) {
+    if (best_ && predictor_.work() > most_work_) return false;
+    choice.slice_bytes = slice_bytes;
+    Result<Simulated> predicted = predictor_.predict(request_, choice, bytes_, best_ ? best_->predicted_us : limit_us_);
     if (!predicted.ok()) {
       ranking_.skipped.push_back({choice, predicted.status().message()});
-      return;
+      return false;
+    }
+    if (predicted->gave_up != Simulated::GaveUp::kNo) {
+      if (predicted->gave_up == Simulated::GaveUp::kWork) ranking_.skipped.push_back({choice, "too many events"});
+      return false;
     }
     const Candidate candidate{choice, predicted->time_us};
-    if (!best_ || faster(candidate, *best_)) best_ = candidate;
+    if (best_ && !faster(candidate, *best_)) return false;
+    best_ = candidate;
+    return true;
   }
 
   Predictor& predictor_;
@@ -107,56 +158,139 @@ class Trial {
   const std::vector<uint32_t>& slices_;
   Ranking& ranking_;
   std::optional<Candidate> best_;
+  double limit_us_ = 0;
+  double enough_us_ = 0;
+  uint64_t most_work_ = 0;
 };
 
-// What the algorithms offer, those with the least load first.
-std::vector<Offer> offers(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
-                          const SearchOptions& options, const Algorithm* only, Ranking& ranking) {
-  std::vector<Offer> all;
-  for (const Algorithm* algorithm : algorithms()) {
-    if (only != nullptr && only != algorithm) continue;
-    const std::set<int> counts = channel_counts(options.channels, algorithm->max_channels(request, topology));
-    for (const int parameter : parameters_of(*algorithm)) {
-      Offer offer{.algorithm = algorithm, .parameter = parameter};
-      for (const int channels : counts) {
-        const PlanChoice choice{.algorithm = algorithm->name, .channels = channels, .parameter = parameter};
-        if (!fits(predictor.program(request, choice), options.most_fifos)) continue;
-        Result<double> load_us = predictor.load_us(request, choice, bytes);
-        if (load_us.ok()) {
-          offer.channels.emplace_back(*load_us, channels);
-        } else {
-          ranking.skipped.push_back({choice, load_us.status().message()});
-        }
+// One ranking.
+class Search {
+ public:
+  Search(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes, const SearchOptions& options,
+         Ranking& ranking)
+      : predictor_(predictor), topology_(topology), request_(request), bytes_(bytes), options_(options), ranking_(ranking) {}
+
+  void run(const Algorithm* only, const std::vector<PlanChoice>& likely) {
+    // Below, everything is quick.
+    constexpr int kQuick = 3;
+    std::vector<const Algorithm*> laborious;
+    std::vector<Offer> all;
+    for (const Algorithm* algorithm : algorithms()) {
+      if (only != nullptr && only != algorithm) continue;
+      if (only == nullptr && algorithm->laborious && request_.nranks >= kQuick && request_.nranks <= kMostPackedRanks) {
+        laborious.push_back(algorithm);
+      } else {
+        add_offers(*algorithm, all);
       }
-      if (offer.channels.empty()) continue;
-      std::sort(offer.channels.begin(), offer.channels.end());
-      offer.load_us = offer.channels[0].first;
+    }
+    // Those that take the least at least first, but before all what is likely.
+    const auto is_likely = [&](const Offer& offer) {
+      return std::any_of(likely.begin(), likely.end(), [&](const PlanChoice& choice) {
+        return choice.algorithm == offer.algorithm->name && choice.parameter == offer.parameter;
+      });
+    };
+    std::stable_sort(all.begin(), all.end(), [](const Offer& a, const Offer& b) { return a.least_us < b.least_us * (1 - kSame); });
+    std::stable_partition(all.begin(), all.end(), is_likely);
+    for (const Offer& offer : all) consider(offer);
+    for (const Algorithm* algorithm : laborious) {
+      if (!room()) {
+        ranking_.skipped.push_back({{.algorithm = algorithm->name}, "it is laborious, and the others leave little to be gained"});
+        continue;
+      }
+      std::vector<Offer> more;
+      add_offers(*algorithm, more);
+      for (const Offer& offer : more) consider(offer);
+    }
+    std::stable_sort(ranking_.candidates.begin(), ranking_.candidates.end(), faster);
+    // What was worked out before the fastest was known.
+    std::erase_if(ranking_.candidates, [&](const Candidate& each) { return each.predicted_us > options_.interest * fastest_us_; });
+  }
+
+ private:
+  void add_offers(const Algorithm& algorithm, std::vector<Offer>& all) {
+    const std::set<int> counts = channel_counts(options_.channels, algorithm.max_channels(request_, topology_));
+    for (const int parameter : counts.empty() ? std::set<int>() : parameters_of(algorithm)) {
+      Offer offer{.algorithm = &algorithm, .parameter = parameter, .channels = {}, .least_us = std::numeric_limits<double>::infinity()};
+      std::string refused;
+      for (const int count : counts) {
+        const PlanChoice choice = offer.choice(count);
+        const bool at_an_end = count == *counts.begin() || count == *counts.rbegin();
+        if (!at_an_end && options_.most_fifos == 0) {
+          offer.channels.push_back(count);
+          continue;
+        }
+        Result<Predictor::Shape> shape = predictor_.shape(request_, choice, bytes_);
+        if (!shape.ok()) {
+          refused = shape.status().message();
+          break;  // more channels are more work
+        }
+        if (options_.most_fifos != 0 && shape->fifo_channels > options_.most_fifos) continue;
+        offer.channels.push_back(count);
+        offer.least_us = std::min(offer.least_us, *predictor_.least_us(request_, choice, bytes_));
+        // A share of so little is no sooner there than the whole.
+        constexpr uint64_t kWorthSharing = 2048;
+        if (shape->largest_message < kWorthSharing) break;
+      }
+      if (offer.channels.empty() || offer.least_us == std::numeric_limits<double>::infinity()) {
+        if (!refused.empty()) ranking_.skipped.push_back({offer.choice(*counts.begin()), refused});
+        continue;
+      }
       all.push_back(std::move(offer));
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const Offer& a, const Offer& b) { return a.load_us < b.load_us * (1 - kSame); });
-  return all;
-}
+
+  void consider(const Offer& offer) {
+    const double limit_us = options_.interest * fastest_us_;
+    const uint64_t work = options_.work == 0 ? 0 : (predictor_.work() - work_before_) / options_.work;
+    if (work >= 4) {
+      ranking_.skipped.push_back({offer.choice(offer.channels.front()), "the search has used up its budget"});
+      return;
+    }
+    if (offer.least_us <= limit_us) {
+      Trial trial(predictor_, request_, bytes_, options_.slices, ranking_);
+      const uint64_t most_work = options_.work == 0 ? std::numeric_limits<uint64_t>::max() : work_before_ + options_.work;
+      const std::optional<Candidate> best = trial.run(offer, fastest_us_, limit_us, most_work);
+      if (best) {
+        ranking_.candidates.push_back(*best);
+        if (best->predicted_us < fastest_us_) {
+          fastest_us_ = best->predicted_us;
+          loaded_us_ = offer.least_us;
+        }
+        return;
+      }
+    }
+    ranking_.skipped.push_back({offer.choice(offer.channels.front()),
+                                offer.least_us <= limit_us ? "it takes more than " + microseconds(limit_us)
+                                                           : "its fullest link or port alone takes " + microseconds(offer.least_us)});
+  }
+
+  // Whether there is a better plan to be looked for: bytes count, and the best so far is not as fast as the narrowest cut allows.
+  bool room() const {
+    constexpr double kBytesCount = 0.3;
+    if (ranking_.candidates.empty()) return true;
+    if (loaded_us_ < kBytesCount * fastest_us_) return false;
+    const uint64_t blocks =
+        std::max(input_blocks(request_.collective, request_.nranks), output_blocks(request_.collective, request_.nranks));
+    return fastest_us_ > options_.room * predictor_.cut_us_per_byte(request_) * static_cast<double>(bytes_ * blocks);
+  }
+
+  Predictor& predictor_;
+  const Topology& topology_;
+  const PlanRequest& request_;
+  const uint64_t bytes_;
+  const SearchOptions& options_;
+  Ranking& ranking_;
+  const uint64_t work_before_ = predictor_.work();
+  double fastest_us_ = std::numeric_limits<double>::infinity();
+  double loaded_us_ = 0;  // what the fastest takes at least
+};
 
 }  // namespace
 
 Ranking rank_candidates(Predictor& predictor, const Topology& topology, const PlanRequest& request, uint64_t bytes,
-                        const SearchOptions& options, const Algorithm* only) {
+                        const SearchOptions& options, const Algorithm* only, const std::vector<PlanChoice>& likely) {
   Ranking ranking;
-  double fastest_us = std::numeric_limits<double>::infinity();
-  Trial trial(predictor, request, bytes, options.slices, ranking);
-  for (const Offer& offer : offers(predictor, topology, request, bytes, options, only, ranking)) {
-    if (offer.load_us > options.interest * fastest_us) {
-      ranking.skipped.push_back({{.algorithm = offer.algorithm->name, .channels = offer.channels[0].second, .parameter = offer.parameter},
-                                 "its fullest link alone takes " + microseconds(offer.load_us)});
-      continue;
-    }
-    const std::optional<Candidate> best = trial.run(offer);
-    if (!best) continue;
-    ranking.candidates.push_back(*best);
-    fastest_us = std::min(fastest_us, best->predicted_us);
-  }
-  std::stable_sort(ranking.candidates.begin(), ranking.candidates.end(), faster);
+  Search(predictor, topology, request, bytes, options, ranking).run(only, likely);
   return ranking;
 }
 
@@ -169,8 +303,13 @@ size_t overtaken(Predictor& predictor, const PlanRequest& request, const PlanCho
     uint64_t middle = from;
     for (uint64_t low = from, high = to; low < high; low *= 2, high /= 2) middle = low;
     middle = std::clamp(middle, from * 2, to / 2);
-    Result<Simulated> of_small = predictor.predict(request, small, middle), of_large = predictor.predict(request, large, middle);
-    const bool small_holds = of_small.ok() && (!of_large.ok() || of_small->time_us <= of_large->time_us);
+    Result<Simulated> of_small = predictor.predict(request, small, middle);
+    if (!of_small.ok()) {
+      to = middle;
+      continue;
+    }
+    Result<Simulated> of_large = predictor.predict(request, large, middle, of_small->time_us);
+    const bool small_holds = !of_large.ok() || of_large->gave_up != Simulated::GaveUp::kNo || of_small->time_us <= of_large->time_us;
     (small_holds ? from : to) = middle;
   }
   return from;
@@ -192,9 +331,10 @@ PlanChoice pick(Predictor& predictor, const PlanRequest& request, uint64_t bytes
   const Candidate& first = ranking.candidates[0];
   PlanChoice at_rule = ruled;
   at_rule.protocol = first.choice.protocol;
-  Result<Simulated> of_rule = predictor.predict(request, at_rule, bytes);
+  const double worth_us = first.predicted_us * kWorthwhile;
+  Result<Simulated> of_rule = predictor.predict(request, at_rule, bytes, worth_us);
   const std::string size = " for " + std::to_string(bytes) + " B";
-  if (of_rule.ok() && of_rule->time_us <= first.predicted_us * kWorthwhile) {
+  if (of_rule.ok() && of_rule->gave_up == Simulated::GaveUp::kNo && of_rule->time_us <= worth_us) {
     at_rule.reason = ruled.reason + "; predicted " + microseconds(of_rule->time_us) + size + ", the fastest: " + text_of(first);
     return at_rule;
   }
@@ -211,7 +351,9 @@ Result<std::vector<RuledRange>> searched_ranges(Predictor& predictor, const Topo
   std::vector<RuledRange> ranges;
   uint64_t last = 0;
   for (const uint64_t bytes : kSearched) {
-    const Ranking ranking = rank_candidates(predictor, topology, request, bytes, options);
+    std::vector<PlanChoice> likely{ruled_choice(ruled, bytes)};
+    if (!ranges.empty()) likely.push_back(ranges.back().choice);
+    const Ranking ranking = rank_candidates(predictor, topology, request, bytes, options, nullptr, likely);
     if (ranking.candidates.empty()) continue;  // more work than the budget: what holds for smaller ones holds
     PlanChoice choice = pick(predictor, request, bytes, ranking, ruled_choice(ruled, bytes));
     if (!ranges.empty() && !ranges.back().choice.same_plan(choice)) {

@@ -20,18 +20,22 @@ std::string report_as_text(const PlanReport& report) {
   std::snprintf(line, sizeof line, "%s of %llu bytes on %s, %d ranks\nbound %.6g us: ", collective_name(report.collective),
                 static_cast<unsigned long long>(report.bytes), report.system.c_str(), report.ranks, report.bound.time_us);
   std::string out = line + report.bound.cut + "\n\n";
-  std::snprintf(line, sizeof line, "%-20s %8s %8s %14s %9s\n", "algorithm", "channels", "slices", "predicted us", "% bound");
+  std::snprintf(line, sizeof line, "%-20s %9s %8s %8s %14s %9s\n", "algorithm", "parameter", "channels", "slices", "predicted us",
+                "% bound");
   out += line;
   for (const Candidate& candidate : report.ranking.candidates) {
-    std::snprintf(line, sizeof line, "%-20s %8d %8s %14.3f %9.1f\n", candidate.choice.algorithm.c_str(), candidate.choice.channels,
-                  slice_text(candidate.choice.slice_bytes).c_str(), candidate.predicted_us, report.percent(candidate));
+    std::snprintf(line, sizeof line, "%-20s %9d %8d %8s %14.3f %9.1f\n", candidate.choice.algorithm.c_str(), candidate.choice.parameter,
+                  candidate.choice.channels, slice_text(candidate.choice.slice_bytes).c_str(), candidate.predicted_us,
+                  report.percent(candidate));
     out += line;
   }
   for (const Skipped& skipped : report.ranking.skipped) {
     out +=
         skipped.choice.algorithm + " with " + std::to_string(skipped.choice.channels) + " channels: not simulated: " + skipped.why + "\n";
   }
-  return out;
+  std::snprintf(line, sizeof line, "chosen in %.3g s; rank 0's program of the first has %llu instructions\n", report.search_s,
+                static_cast<unsigned long long>(report.instructions));
+  return out + line;
 }
 
 std::string report_as_json(const PlanReport& report) {
@@ -42,6 +46,7 @@ std::string report_as_json(const PlanReport& report) {
                           {"channels", candidate.choice.channels},
                           {"predicted_us", candidate.predicted_us},
                           {"percent_of_bound", report.percent(candidate)},
+                          {"parameter", candidate.choice.parameter},
                           {"slice_bytes", candidate.choice.slice_bytes}});
   }
   for (const Skipped& each : report.ranking.skipped) {
@@ -53,6 +58,9 @@ std::string report_as_json(const PlanReport& report) {
                      {"bytes", report.bytes},
                      {"bound_us", report.bound.time_us},
                      {"binding_cut", report.bound.cut},
+                     {"yardstick_us", report.yardstick_us},
+                     {"search_s", report.search_s},
+                     {"instructions", report.instructions},
                      {"candidates", candidates},
                      {"not_simulated", skipped}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

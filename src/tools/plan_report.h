@@ -15,7 +15,10 @@ struct PlanReport {
   int ranks = 0;
   uint64_t bytes = 0;
   Bound bound;
+  double yardstick_us = 0;  // for tiny sizes: latency_yardstick_us
   Ranking ranking;
+  double search_s = 0;        // what it took to choose the best and to make rank 0's program of it, by the clock
+  uint64_t instructions = 0;  // of that program
 
   double percent(const Candidate& candidate) const { return candidate.predicted_us > 0 ? 100 * bound.time_us / candidate.predicted_us : 0; }
 };

@@ -2,6 +2,7 @@
 // verified, simulated, converted. Exit status: 0 all right, 1 wrong data or a failed operation, 2 bad usage. Messages go to stderr, results
 // to stdout. Threading: one thread.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -26,7 +27,11 @@ using namespace tutti;
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
 constexpr int kBadUsage = 2;
-constexpr uint64_t kBudget = 500'000;  // instructions simulated for one candidate: about a second
+constexpr uint64_t kBudget = 500'000;  // instructions simulated for one candidate: about a second at most
+constexpr uint64_t kWork = 4'000'000;  // of a search: a second or two
+// Up to so many ranks all that comes near the fastest is listed, and every message gets its fair share at once; beyond, see
+// SimulateOptions::tolerance.
+constexpr int kFewRanks = 64;
 
 int fail(const std::string& message, int status = kFailed) {
   std::fprintf(stderr, "tutti-plan: %s\n", message.c_str());
@@ -175,15 +180,23 @@ int rank_plans(const Arguments& arguments) {
   }
   const PlanRequest request{.collective = *collective, .nranks = report.ranks, .root = arguments.root};
   const uint64_t block = block_bytes(*collective, report.ranks, arguments.bytes);
-  // Whole messages, and what slots of usual sizes hold.
-  const SearchOptions options{.channels = {1, 2, 4, 8, 16}, .interest = 4, .slices = {0, 64 << 10, 512 << 10, 4 << 20}};
-  Predictor predictor(**topology, arguments.simulate, kBudget);
+  const SearchOptions options{
+      .channels = {1, 2, 4, 8, 16}, .interest = report.ranks <= kFewRanks ? 4.0 : 1.25, .slices = kUsualSlices, .work = kWork};
+  SimulateOptions simulate = arguments.simulate;
+  if (report.ranks > kFewRanks) simulate.tolerance = SimulateOptions().tolerance;
+  const auto began = std::chrono::steady_clock::now();
+  Predictor predictor(**topology, simulate, kBudget);
   Ranking ranking = rank_candidates(predictor, **topology, request, block, options, only);
   if (ranking.candidates.empty()) {
     return fail((only == nullptr ? "no algorithm" : "'" + arguments.algorithm + "' is no algorithm that") + std::string(" can do ") +
                 arguments.collective + " on " + std::to_string(report.ranks) + " ranks here, or with few enough messages to simulate");
   }
+  const PlanChoice& chosen = ranking.candidates[0].choice;
+  const Program program = find_algorithm(chosen.algorithm)->generate(request, chosen, **topology, 0);
+  for (const auto& channel : program.channels) report.instructions += channel.size();
+  report.search_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   report.bound = lower_bound(**topology, *collective, static_cast<double>(arguments.bytes), arguments.root);
+  report.yardstick_us = latency_yardstick_us(**topology);
   report.ranking = std::move(ranking);
   const PlanChoice& best = report.ranking.candidates[0].choice;
   if (!arguments.dump.empty()) {

@@ -111,12 +111,22 @@ std::vector<bool> Network::reach(uint32_t start, std::span<const uint32_t> (Netw
   return seen;
 }
 
-std::vector<uint32_t> Network::best_ways(uint32_t source, uint32_t target) const {
+std::vector<uint32_t> Network::search_from(int from_rank, std::span<const int> to_ranks) const {
+  const uint32_t source = vertex_of_rank(from_rank);
   // Endpoints that would have to pass on what they cannot, latency, edges.
   using Cost = std::tuple<int, double, int>;
   constexpr Cost kUnreached{std::numeric_limits<int>::max(), 0, 0};
   std::vector<Cost> cost(out_begin_.size() - 1, kUnreached);
-  std::vector<uint32_t> arrives_by(out_begin_.size() - 1, kNoVertex);
+  std::vector<uint32_t> arrives_by(out_begin_.size() - 1, kNoEdge);
+  std::vector<bool> awaited;
+  size_t left = 0;  // of the targets, those that the search has not come to
+  if (!to_ranks.empty()) {
+    awaited.resize(cost.size());
+    for (const int rank : to_ranks) {
+      left += awaited[vertex_of_rank(rank)] ? 0 : 1;
+      awaited[vertex_of_rank(rank)] = true;
+    }
+  }
   using Entry = std::pair<Cost, uint32_t>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> frontier;
   cost[source] = {0, 0, 0};
@@ -124,8 +134,11 @@ std::vector<uint32_t> Network::best_ways(uint32_t source, uint32_t target) const
   while (!frontier.empty()) {
     const auto [reached, vertex] = frontier.top();
     frontier.pop();
-    if (vertex == target) break;
     if (reached > cost[vertex]) continue;
+    if (!awaited.empty() && awaited[vertex]) {
+      awaited[vertex] = false;
+      if (--left == 0) break;
+    }
     const auto [relays, latency, hops] = reached;
     const int through = vertex == source || forwards_[vertex] ? 0 : 1;
     for (const uint32_t e : out(vertex)) {
@@ -141,27 +154,41 @@ std::vector<uint32_t> Network::best_ways(uint32_t source, uint32_t target) const
   return arrives_by;
 }
 
-std::vector<uint32_t> Network::way_back(const std::vector<uint32_t>& arrives_by, uint32_t source, uint32_t target) const {
+std::vector<uint32_t> Network::way_found(const std::vector<uint32_t>& search, int from_rank, int to_rank) const {
+  const uint32_t source = vertex_of_rank(from_rank);
   std::vector<uint32_t> edges;
-  for (uint32_t vertex = target; vertex != source; vertex = edges_[edges.back()].from) {
-    if (arrives_by[vertex] == kNoVertex) return {};
-    edges.push_back(arrives_by[vertex]);
+  for (uint32_t vertex = vertex_of_rank(to_rank); vertex != source; vertex = edges_[edges.back()].from) {
+    if (search[vertex] == kNoEdge) return {};
+    edges.push_back(search[vertex]);
   }
   std::reverse(edges.begin(), edges.end());
   return edges;
 }
 
+uint32_t Network::nearest_by(int from_rank, int to_rank) const {
+  const uint32_t target = vertex_of_rank(to_rank);
+  double least = std::numeric_limits<double>::infinity(), direct = least;
+  uint32_t edge = kNoEdge;
+  for (const uint32_t e : out(vertex_of_rank(from_rank))) {
+    least = std::min(least, edges_[e].latency_us);
+    if (edges_[e].to != target || edges_[e].latency_us >= direct) continue;
+    direct = edges_[e].latency_us;
+    edge = e;
+  }
+  return direct <= least ? edge : kNoEdge;
+}
+
 std::vector<uint32_t> Network::route(int from_rank, int to_rank) const {
-  const uint32_t source = vertex_of_rank(from_rank), target = vertex_of_rank(to_rank);
-  return way_back(best_ways(source, target), source, target);
+  const uint32_t edge = nearest_by(from_rank, to_rank);
+  if (edge != kNoEdge) return {edge};
+  return way_found(search_from(from_rank, {&to_rank, 1}), from_rank, to_rank);
 }
 
 std::vector<std::vector<uint32_t>> Network::routes_from(int from_rank, std::span<const int> to_ranks) const {
-  const uint32_t source = vertex_of_rank(from_rank);
-  const std::vector<uint32_t> arrives_by = best_ways(source, kNoVertex);
+  const std::vector<uint32_t> search = search_from(from_rank, to_ranks);
   std::vector<std::vector<uint32_t>> routes;
   routes.reserve(to_ranks.size());
-  for (const int to : to_ranks) routes.push_back(way_back(arrives_by, source, vertex_of_rank(to)));
+  for (const int to : to_ranks) routes.push_back(way_found(search, from_rank, to));
   return routes;
 }
 

@@ -45,12 +45,15 @@ class Network {
   // The same for one rank and many others, by one search: routes_from(from, {a, b})[1] == route(from, b).
   std::vector<std::vector<uint32_t>> routes_from(int from_rank, std::span<const int> to_ranks) const;
 
+  // The parts of it, for those who keep searches (routes.h). The edge by which the best way from a rank enters each vertex: right for the
+  // targets and what lies before them, or, where none are named, for all.
+  std::vector<uint32_t> search_from(int from_rank, std::span<const int> to_ranks) const;
+  std::vector<uint32_t> way_found(const std::vector<uint32_t>& search, int from_rank, int to_rank) const;
+  // The edge that is the route, where that can be told without a search: no other leaves the rank with less latency. Else kNoEdge.
+  uint32_t nearest_by(int from_rank, int to_rank) const;
+  static constexpr uint32_t kNoEdge = 0xffffffffu;
+
  private:
-  // The edge by which the best way from `source` enters each vertex; right for `target` and what lies before it, or, where target is
-  // kNoVertex, for all.
-  std::vector<uint32_t> best_ways(uint32_t source, uint32_t target) const;
-  std::vector<uint32_t> way_back(const std::vector<uint32_t>& arrives_by, uint32_t source, uint32_t target) const;
-  static constexpr uint32_t kNoVertex = 0xffffffffu;
   // Which vertices are found from `start` along edges_of(vertex), each leading to its `far` end.
   std::vector<bool> reach(uint32_t start, std::span<const uint32_t> (Network::*edges_of)(uint32_t) const, uint32_t Edge::*far) const;
   static std::span<const uint32_t> part(const std::vector<uint32_t>& list, const std::vector<uint32_t>& begin, uint32_t vertex) {

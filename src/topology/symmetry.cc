@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <map>
 #include <numeric>
 #include <tuple>
+#include <unordered_map>
+#include <utility>
 
 namespace tutti {
 namespace {
@@ -36,37 +37,44 @@ class Extension {
   }
 
  private:
-  // (other end's image, direction, rate, latency) of the edges to vertices whose image is known.
-  using Sign = std::vector<std::tuple<uint32_t, bool, double, double>>;
-
-  // Of `vertex`, mapped; or, mapped = false, of a vertex as an image itself: its neighbours count if they are images.
-  Sign sign(uint32_t vertex, bool mapped) const {
-    Sign all;
-    const auto add = [&](uint32_t other, bool outward, const Edge& edge) {
+  // Of a vertex's edges to vertices whose image is known: the other end's image, direction, rate and latency, mixed into one number. Sums,
+  // so that the order is of no account; what falls together by chance is found out by the edges. 0: it has none.
+  // `mapped`: of `vertex`, mapped; else of a vertex as an image itself: its neighbours count if they are images.
+  uint64_t sign(uint32_t vertex, bool mapped) const {
+    uint64_t sum = 0;
+    const auto add = [&](uint32_t other, uint64_t direction, const Edge& edge) {
       if (mapped ? image_[other] == kUnknown : !taken_[other]) return;
-      all.emplace_back(mapped ? image_[other] : other, outward, edge.bytes_per_us, edge.latency_us);
+      uint64_t h = mix(direction << 32, mapped ? image_[other] : other);
+      h = mix(h, std::bit_cast<uint64_t>(edge.bytes_per_us));
+      sum += mix(h, std::bit_cast<uint64_t>(edge.latency_us)) | 1;
     };
-    for (const uint32_t e : network_.out(vertex)) add(network_.edges()[e].to, true, network_.edges()[e]);
-    for (const uint32_t e : network_.in(vertex)) add(network_.edges()[e].from, false, network_.edges()[e]);
-    std::sort(all.begin(), all.end());
-    return all;
+    for (const uint32_t e : network_.out(vertex)) add(network_.edges()[e].to, 1, network_.edges()[e]);
+    for (const uint32_t e : network_.in(vertex)) add(network_.edges()[e].from, 2, network_.edges()[e]);
+    return sum;
+  }
+  static uint64_t mix(uint64_t h, uint64_t value) {
+    h = (h ^ value) * 0x9e3779b97f4a7c15ull;
+    return h ^ (h >> 29);
   }
 
   // Maps all that have neighbours that are mapped. A vertex's candidates are those of equal sign that are not taken.
   bool extend(const std::vector<uint32_t>& unknown) {
-    std::map<Sign, std::vector<uint32_t>> candidates;
+    struct List {
+      std::vector<uint32_t> vertices;
+      size_t next = 0;
+    };
+    std::unordered_map<uint64_t, List> candidates;
     for (uint32_t v = 0; v < image_.size(); ++v) {
-      if (!taken_[v]) candidates[sign(v, false)].push_back(v);
+      if (taken_[v]) continue;
+      if (const uint64_t known = sign(v, false); known != 0) candidates[known].vertices.push_back(v);
     }
-    for (auto& [each, list] : candidates) std::reverse(list.begin(), list.end());
     std::vector<std::pair<uint32_t, uint32_t>> found;
     for (const uint32_t v : unknown) {
-      const Sign known = sign(v, true);
-      if (known.empty()) continue;
+      const uint64_t known = sign(v, true);
+      if (known == 0) continue;
       const auto list = candidates.find(known);
-      if (list == candidates.end() || list->second.empty()) return false;
-      found.emplace_back(v, list->second.back());
-      list->second.pop_back();
+      if (list == candidates.end() || list->second.next == list->second.vertices.size()) return false;
+      found.emplace_back(v, list->second.vertices[list->second.next++]);
     }
     for (const auto& [v, image] : found) {
       image_[v] = image;
@@ -82,19 +90,29 @@ class Extension {
 
 // Each edge's image under a vertex map; parallel edges in order. Empty: the map is no symmetry.
 std::vector<uint32_t> edge_images(const Network& network, const std::vector<uint32_t>& image) {
-  using Key = std::tuple<uint32_t, uint32_t, double, double>;
-  std::vector<std::pair<Key, uint32_t>> there, here;
-  for (uint32_t e = 0; e < network.edges().size(); ++e) {
-    const Edge& edge = network.edges()[e];
-    there.push_back({{edge.from, edge.to, edge.bytes_per_us, edge.latency_us}, e});
-    here.push_back({{image[edge.from], image[edge.to], edge.bytes_per_us, edge.latency_us}, e});
-  }
-  std::sort(there.begin(), there.end());
-  std::sort(here.begin(), here.end());
-  std::vector<uint32_t> images(there.size());
-  for (size_t i = 0; i < there.size(); ++i) {
-    if (there[i].first != here[i].first) return {};
-    images[here[i].second] = there[i].second;
+  using Key = std::tuple<uint32_t, double, double, uint32_t>;  // where to, rate, latency; which
+  std::vector<uint32_t> images(network.edges().size());
+  std::vector<Key> here, there;
+  for (uint32_t v = 0; v < image.size(); ++v) {
+    if (network.out(v).size() != network.out(image[v]).size()) return {};
+    here.clear();
+    there.clear();
+    for (const uint32_t e : network.out(v)) {
+      const Edge& edge = network.edges()[e];
+      here.emplace_back(image[edge.to], edge.bytes_per_us, edge.latency_us, e);
+    }
+    for (const uint32_t e : network.out(image[v])) {
+      const Edge& edge = network.edges()[e];
+      there.emplace_back(edge.to, edge.bytes_per_us, edge.latency_us, e);
+    }
+    std::sort(here.begin(), here.end());
+    std::sort(there.begin(), there.end());
+    for (size_t i = 0; i < here.size(); ++i) {
+      const auto& [to, rate, latency, e] = here[i];
+      const auto& [image_to, image_rate, image_latency, image_e] = there[i];
+      if (to != image_to || rate != image_rate || latency != image_latency) return {};
+      images[e] = image_e;
+    }
   }
   return images;
 }
@@ -160,6 +178,13 @@ std::optional<Symmetry> Symmetry::find(const Network& network, std::vector<int> 
     symmetry.class_of_[e] = of_root;
     ++symmetry.edges_in_class_[of_root];
   }
+  return symmetry;
+}
+
+Symmetry Symmetry::numbering(int nranks, std::vector<int> radices) {
+  Symmetry symmetry;
+  symmetry.nranks_ = nranks;
+  symmetry.radices_ = std::move(radices);
   return symmetry;
 }
 

@@ -21,6 +21,9 @@ class Symmetry {
   // nullopt: shifts with these radices are no symmetry of the network. Precondition: the radices' product is the number of ranks.
   static std::optional<Symmetry> find(const Network& network, std::vector<int> radices);
 
+  // The numbering alone, with no edges: for shifted() and inverse().
+  static Symmetry numbering(int nranks, std::vector<int> radices);
+
   // The numberings that machines of this shape suggest, those that fit most plans first: the axes, islands and places in them, all ranks
   // around one circle, bits.
   static std::vector<std::vector<int>> likely_radices(const Topology& topology);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "plan/laid_plan.h"
 #include "tests/plan/small_plans.h"
 #include "tests/support/graphs.h"
 
@@ -138,6 +139,61 @@ TEST(Simulator, TheCriticalChainLeadsFromTheEndToTheStart) {
     EXPECT_EQ(link.rank, 3 - hop);
     EXPECT_NEAR(link.end_us, (3 - hop) * (kLatency + 1), 1e-9);
     EXPECT_EQ(link.reason, hop == 3 ? ChainLink::Reason::kStart : ChainLink::Reason::kMessage);
+  }
+}
+
+// A plan is given up only if it would have taken longer; what is not given up is as it is without a limit.
+TEST(Simulator, GivesUpWhatTakesLonger) {
+  const Graph graph = switch_graph(8, kGBps, kLatency);
+  const Network network = network_of(graph);
+  for (const char* name : {"ring", "two_shot", "double_binary_tree"}) {
+    const Plan plan = plan_of(name, Collective::kAllReduce, 8);
+    for (const uint64_t bytes : {8ULL, 100'000ULL, 10'000'000ULL}) {  // one slice, all of some slices, the first of many
+      SimulateOptions options{.slice_bytes = 4096, .fifo_depth = 4, .max_slices = 16};
+      const double time = simulated(plan, graph, bytes, options).time_us;
+      for (const double part : {0.01, 0.5, 0.999, 1.0, 1.001, 2.0}) {
+        options.give_up_us = part * time;
+        const Simulated limited = simulated(plan, graph, bytes, options);
+        if (part < 1) {
+          EXPECT_TRUE(limited.gave_up == Simulated::GaveUp::kTime || limited.time_us == time) << name << ' ' << bytes << ' ' << part;
+        } else {
+          EXPECT_EQ(limited.gave_up, Simulated::GaveUp::kNo) << name << ' ' << bytes << ' ' << part;
+          EXPECT_DOUBLE_EQ(limited.time_us, time);
+        }
+        if (part == 0.01) {
+          EXPECT_EQ(limited.gave_up, Simulated::GaveUp::kTime) << name << ' ' << bytes;
+        }
+      }
+      options.give_up_us = SimulateOptions().give_up_us;
+      options.max_work = 20;
+      const Simulated worked = simulated(plan, graph, bytes, options);
+      EXPECT_EQ(worked.gave_up, Simulated::GaveUp::kWork) << name << ' ' << bytes;
+      EXPECT_LE(worked.work, 20U);
+    }
+  }
+}
+
+// What is told without simulating is no more than what simulating tells.
+TEST(Simulator, NothingTakesLessThanTheLeast) {
+  const Graph graphs[] = {switch_graph(8, kGBps, kLatency), mesh_graph(8, kGBps, 0), torus_graph({8}, kGBps, kLatency)};
+  for (const Graph& graph : graphs) {
+    const Network network = network_of(graph);
+    for (const char* name : {"ring", "two_shot", "one_shot", "recursive_doubling", "double_binary_tree", "k_nomial"}) {
+      for (const int channels : {1, 4}) {
+        const Plan plan = plan_of(name, Collective::kAllReduce, 8, channels);
+        Routes routes(network);
+        Result<LaidPlan> laid = lay_plan(plan, network, routes);
+        ASSERT_TRUE(laid.ok()) << laid.status().message();
+        for (const uint64_t bytes : {8ULL, 4096ULL, 1'000'000ULL}) {
+          for (const uint64_t slice_bytes : {0ULL, 4096ULL}) {
+            const SimulateOptions options{.slice_bytes = slice_bytes, .tolerance = 0};
+            const double time = simulate(*laid, bytes, options).value().time_us;
+            EXPECT_LE(least_us(*laid, bytes, options.injection_us), time * (1 + 1e-9)) << name << ' ' << bytes;
+            EXPECT_DOUBLE_EQ(time, simulated(plan, graph, bytes, options).time_us);
+          }
+        }
+      }
+    }
   }
 }
 

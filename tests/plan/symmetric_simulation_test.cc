@@ -1,6 +1,7 @@
 // Following one rank for all tells the same time as following all.
 #include <gtest/gtest.h>
 
+#include "plan/laid_plan.h"
 #include "plan/simulator.h"
 #include "tests/plan/plan_makers.h"
 #include "topology/systems.h"
@@ -60,6 +61,35 @@ TEST(SymmetricSimulation, IsThatOfAllRanks) {
     }
   }
   EXPECT_GE(compared, 10);
+}
+
+// Hosts below leaf switches are symmetric by bits, a ring of them by steps: the host that sends to another leaf stands for all. That is
+// never too fast, and not far off.
+TEST(SymmetricSimulation, AnotherNumberingIsSlowerByLittle) {
+  const auto topology = std::move(*Topology::create(std::move(*named_system("fat-tree:32,k=8"))));
+  const Network& network = topology->network();
+  const std::optional<Symmetry> bits = Symmetry::find(network, {2, 2, 2, 2, 2});
+  ASSERT_TRUE(bits);
+  ASSERT_FALSE(Symmetry::find(network, {32}));
+  const Symmetry circle = Symmetry::numbering(32, {32});
+  struct {
+    const char* algorithm;
+    Collective collective;
+  } const cases[] = {{"ring", Collective::kAllReduce}, {"ring", Collective::kAllGather}, {"pairwise", Collective::kAllToAll}};
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.algorithm);
+    const PlanRequest request{.collective = c.collective, .nranks = 32};
+    const Plan plan = generate_plan(*find_algorithm(c.algorithm), request, {.algorithm = c.algorithm}, *topology);
+    for (const Program& program : plan.ranks) ASSERT_TRUE(shifts(plan.ranks[0], program, circle));
+    Routes routes(network);
+    Result<LaidPlan> all = lay_plan(plan, network, routes), one = lay_symmetric(plan.ranks[3], network, *bits, circle, routes);
+    ASSERT_TRUE(all.ok() && one.ok());
+    for (const uint64_t bytes : {32ULL, 32ULL << 20}) {
+      const double of_all = simulate(*all, bytes, {}).value().time_us, of_one = simulate(*one, bytes, {}).value().time_us;
+      EXPECT_GE(of_one, 0.99 * of_all) << bytes;
+      EXPECT_LE(of_one, 1.3 * of_all) << bytes;
+    }
+  }
 }
 
 TEST(SymmetricSimulation, WhatDoesNotShiftIsNotTakenForIt) {

@@ -76,6 +76,49 @@ TEST(Search, RangesCoverAllSizesAndAreTheSameEveryTime) {
   }
 }
 
+const Candidate* find(const Ranking& ranking, const std::string& algorithm) {
+  const auto found = std::find_if(ranking.candidates.begin(), ranking.candidates.end(),
+                                  [&](const Candidate& candidate) { return candidate.choice.algorithm == algorithm; });
+  return found == ranking.candidates.end() ? nullptr : &*found;
+}
+
+// What takes a search of the machine is tried where the others leave it room, and only where bytes count.
+TEST(Search, LaboriousAlgorithmsAreTriedWhereThereIsRoom) {
+  const auto mesh = system_topology("mi300x");
+  EXPECT_EQ(find(ranked(*mesh, {.nranks = 8}, kGigabyte), "packed_trees"), nullptr) << "two_shot fills a full mesh";
+  // Two islands of different rates and sizes: nothing else fills both.
+  const auto mixed = system_topology("dgx-h100,chips=3+mi300x,chips=5");
+  const Ranking large = ranked(*mixed, {.nranks = 8}, kGigabyte);
+  ASSERT_FALSE(large.candidates.empty());
+  EXPECT_NE(find(large, "packed_trees"), nullptr);
+  EXPECT_EQ(find(ranked(*mixed, {.nranks = 8}, 8), "packed_trees"), nullptr) << "latency counts";
+}
+
+// The climb and the giving up lose little against every combination.
+TEST(Search, TheClimbComesNearTheBestOfAllCombinations) {
+  for (const char* name : {"dgx-h100:2", "mi300x", "cs3,innetwork=no"}) {
+    const auto topology = system_topology(name);
+    for (const uint64_t bytes : {uint64_t{8}, uint64_t{1} << 20, kGigabyte}) {
+      const PlanRequest request{.nranks = topology->nranks()};
+      const SearchOptions options{.channels = {1, 2, 4, 8}, .interest = 3, .slices = {0, 64 << 10, 1 << 20, 4 << 20}};
+      Predictor predictor(*topology, {.fifo_depth = 8, .max_slices = 8}, 1'000'000);
+      const Ranking ranking = rank_candidates(predictor, *topology, request, bytes, options);
+      ASSERT_FALSE(ranking.candidates.empty());
+      double best_us = ranking.candidates[0].predicted_us;
+      for (const Algorithm* algorithm : algorithms()) {
+        for (int channels = 1; channels <= std::min(8, algorithm->max_channels(request, *topology)); channels *= 2) {
+          for (const uint32_t slice : options.slices) {
+            const PlanChoice choice{.algorithm = algorithm->name, .channels = channels, .slice_bytes = slice};
+            const Result<Simulated> all = predictor.predict(request, choice, bytes);
+            if (all.ok()) best_us = std::min(best_us, all.value().time_us);
+          }
+        }
+      }
+      EXPECT_LE(ranking.candidates[0].predicted_us, 1.03 * best_us) << name << ", " << bytes << " B";
+    }
+  }
+}
+
 TEST(Search, SeveralNodesAreSearchedAndOneHostIsRuled) {
   std::vector<RankPlace> places;
   for (int rank = 0; rank < 8; ++rank)

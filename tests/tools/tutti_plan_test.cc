@@ -37,6 +37,9 @@ TEST(TuttiPlan, RanksCandidatesAsTheContractSays) {
     before = predicted;
   }
   EXPECT_EQ(json["candidates"][0]["algorithm"], "two_shot") << "a full mesh";
+  EXPECT_GT(json["search_s"].get<double>(), 0);
+  EXPECT_GT(json["instructions"].get<int>(), 0);
+  EXPECT_GT(json["yardstick_us"].get<double>(), 0);
 }
 
 TEST(TuttiPlan, PlanFilesThereAndBack) {

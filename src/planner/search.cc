@@ -70,35 +70,55 @@ class Trial {
   Trial(Predictor& predictor, const PlanRequest& request, uint64_t bytes, const std::vector<uint32_t>& slices, Ranking& ranking)
       : predictor_(predictor), request_(request), bytes_(bytes), slices_(slices), ranking_(ranking) {}
 
-  // Every number of channels with the first and a middle slice, then the other slices with the best of them. The best, if any could be
+  // Every number of channels with the largest and a middle slice; then, with the best of them, larger or smaller slices for as long as they
+  // are faster: too small ones leave latency and injection in sight, too large ones fill a pipeline slowly. The best, if any could be
   // predicted.
   std::optional<Candidate> run(const Offer& offer) {
     best_.reset();
-    const size_t middle = slices_.size() / 2;
     for (const auto& [load_us, channels] : offer.channels) {
       if (best_ && load_us > best_->predicted_us) continue;
       const PlanChoice choice{.algorithm = offer.algorithm->name, .channels = channels, .parameter = offer.parameter};
-      for (size_t i = 0; i < slices_.size(); i += std::max<size_t>(1, middle)) consider(choice, i);
+      const std::vector<uint32_t> useful = useful_slices(choice);
+      consider(choice, useful.back());
+      if (useful.size() > 1) consider(choice, useful[useful.size() / 2]);
     }
-    for (size_t i = 1; best_ && i < slices_.size(); ++i) {
-      if (i % std::max<size_t>(1, middle) != 0) consider(best_->choice, i);
+    if (!best_) return best_;
+    const std::vector<uint32_t> useful = useful_slices(best_->choice);
+    const auto start = static_cast<size_t>(std::find(useful.begin(), useful.end(), best_->choice.slice_bytes) - useful.begin());
+    for (size_t i = start; i > 0 && consider(best_->choice, useful[i - 1]); --i) {
+    }
+    for (size_t i = start; i + 1 < useful.size() && best_->choice.slice_bytes == useful[i] && consider(best_->choice, useful[i + 1]); ++i) {
     }
     return best_;
   }
 
  private:
-  void consider(PlanChoice choice, size_t slice) {
-    choice.slice_bytes = slices_[slice];
+  // Those that cut a choice's messages, the smallest first, and whole messages.
+  std::vector<uint32_t> useful_slices(const PlanChoice& choice) {
     const Program& program = predictor_.program(request_, choice);
     const uint64_t whole = bytes_ * program.largest_num / std::max(1u, program.largest_den);
-    if (slice != 0 && slices_[slice] >= whole) return;  // the same as whole messages
+    std::vector<uint32_t> useful;
+    for (const uint32_t slice : slices_) {
+      if (slice < whole) useful.push_back(slice);
+    }
+    // Largest of all is 0, which does not cut.
+    std::sort(useful.begin(), useful.end(), [](uint32_t a, uint32_t b) { return a - 1 < b - 1; });
+    if (useful.empty()) useful.push_back(slices_.front());
+    return useful;
+  }
+
+  // Whether it is the best so far.
+  bool consider(PlanChoice choice, uint32_t slice_bytes) {
+    choice.slice_bytes = slice_bytes;
     Result<Simulated> predicted = predictor_.predict(request_, choice, bytes_);
     if (!predicted.ok()) {
       ranking_.skipped.push_back({choice, predicted.status().message()});
-      return;
+      return false;
     }
     const Candidate candidate{choice, predicted->time_us};
-    if (!best_ || faster(candidate, *best_)) best_ = candidate;
+    if (best_ && !faster(candidate, *best_)) return false;
+    best_ = candidate;
+    return true;
   }
 
   Predictor& predictor_;

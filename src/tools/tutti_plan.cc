@@ -175,8 +175,7 @@ int rank_plans(const Arguments& arguments) {
   }
   const PlanRequest request{.collective = *collective, .nranks = report.ranks, .root = arguments.root};
   const uint64_t block = block_bytes(*collective, report.ranks, arguments.bytes);
-  // Whole messages, and what slots of usual sizes hold.
-  const SearchOptions options{.channels = {1, 2, 4, 8, 16}, .interest = 4, .slices = {0, 64 << 10, 512 << 10, 4 << 20}};
+  const SearchOptions options{.channels = {1, 2, 4, 8, 16}, .interest = 4, .slices = kUsualSlices};
   Predictor predictor(**topology, arguments.simulate, kBudget);
   Ranking ranking = rank_candidates(predictor, **topology, request, block, options, only);
   if (ranking.candidates.empty()) {

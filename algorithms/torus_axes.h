@@ -34,12 +34,6 @@ class TorusAxes {
     }
     return false;
   }
-  bool all_rings() const {
-    for (int d = 0; d < dimensions(); ++d) {
-      if (!ring(d)) return false;
-    }
-    return true;
-  }
 
   int place(int rank, int d) const { return torus_.place(rank, axes_[static_cast<size_t>(d)]); }
   int with_place(int rank, int d, int place) const { return torus_.with_place(rank, axes_[static_cast<size_t>(d)], place); }

@@ -143,8 +143,8 @@ class AllToAll {
     note_arrival(name, part, strands_.add(c, {.recv_peer = previous, .dst = arrived_at(name, phase_, part)}));
   }
 
-  // All phases take the blocks in one order: by the distance along the last phase's axis, then along the one before, and so on, the farthest
-  // first. So each finds what it needs where the phase before has just been, and all phases are busy at once.
+  // All phases take the blocks in one order: by the distance along the last phase's axis, then along the one before, and so on, the
+  // farthest first. So each finds what it needs where the phase before has just been, and all phases are busy at once.
   void travel() {
     const bool ring = axes_.ring(axis(phase_));
     int nearer = 1;  // blocks that differ along the axes of earlier phases

@@ -1,8 +1,8 @@
 // Broadcast on a torus or mesh along trees that share no link, a share of the buffer down each: two trees for each axis that is a ring, one
 // for each other. Reduce comes up the same trees.
 //
-// Think of a rank by its offsets from the root, each the shorter way, and call S the set of axes along which it has one. Of an axis in S one
-// link arrives from nearer the root, and on a ring another from farther. Tree (a, +) reaches a rank
+// Think of a rank by its offsets from the root, each the shorter way, and call S the set of axes along which it has one. Of an axis in S
+// one link arrives from nearer the root, and on a ring another from farther. Tree (a, +) reaches a rank
 //   whose offset along a is 0: from the place after the root's, along a;
 //   whose offset along a is above 0: from nearer along f(a), the axis of S that follows a, cyclically (a itself, if it is alone). f is a
 //   permutation of S, so every tree comes by another link;
@@ -10,11 +10,11 @@
 // Whoever goes back along the tree so first comes round to the side above, then to the root's place on all other axes, and at last on a: he
 // arrives. Tree (a, -) is its mirror image. On a line, both sides are the one tree's, which reaches each from nearer.
 //
-// Steps: at most sum floor(k_i/2) + k/2 of the longest ring for the first slice (mesh: sum(k_i-1) + 1), then 1 for each; with e links of the
-// rank that has fewest, 2D on a torus, D on a mesh, a link carries N/e bytes: the least possible where links are alike. N = bytes of the
-// buffer. Any shape, any root; commutative reductions. Every child is served by a channel of its own, so that all a rank's links are busy.
-// Johnsson, Ho: "Optimum broadcasting and personalized communication in hypercubes", IEEE Transactions on Computers 1989, whose trees of
-// the hypercube these are, with its links lengthened into lines; derived here from them: the rings, which are gone round half by half.
+// Steps: at most sum floor(k_i/2) + k/2 of the longest ring for the first slice (mesh: sum(k_i-1) + 1), then 1 for each; with e links of
+// the rank that has fewest, 2D on a torus, D on a mesh, a link carries N/e bytes: the least possible where links are alike. N = bytes of
+// the buffer. Any shape, any root; commutative reductions. Every child is served by a channel of its own, so that all a rank's links are
+// busy. Johnsson, Ho: "Optimum broadcasting and personalized communication in hypercubes", IEEE Transactions on Computers 1989, whose trees
+// of the hypercube these are, with its links lengthened into lines; derived here from them: the rings, which are gone round half by half.
 #include <algorithm>
 #include <vector>
 

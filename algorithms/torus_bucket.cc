@@ -85,8 +85,9 @@ class Bucket {
   int starts() const { return (shares() + halves_ - 1) / halves_; }
   bool by_blocks() const { return collective_ != Collective::kAllReduce; }
 
-  // Of each phase. A first phase carries nearly all of a share, and while it fills or drains the pipeline its lanes are alone on their links:
-  // on 8x8x8 chips with 2 MiB a block, reduce-scatter reached LANES2 of the links' rate with two lanes, and reaches LANES4 with four.
+  // Of each phase. A first phase carries nearly all of a share, and while it fills or drains the pipeline its lanes are alone on their
+  // links: on 8x8x8 chips with 2 MiB a block, reduce-scatter reached LANES2 of the links' rate with two lanes, and reaches LANES4 with
+  // four.
   static std::vector<int> lanes_of_phases(bool by_blocks, int dimensions) {
     std::vector<int> lanes(static_cast<size_t>(dimensions), 1);
     if (!by_blocks || dimensions == 1) return lanes;
@@ -107,7 +108,8 @@ class Bucket {
   // line's, are at different ends.
   int fifo(int start, bool gather, int lane, int phase) const {
     const int kind = gather ? kinds_ - 1 : 0;
-    return dimensions_ <= kMostStarts ? kind * first_lane(dimensions_) + first_lane(phase) + lane : (start * kinds_ + kind) * lanes_[0] + lane;
+    return dimensions_ <= kMostStarts ? kind * first_lane(dimensions_) + first_lane(phase) + lane
+                                      : (start * kinds_ + kind) * lanes_[0] + lane;
   }
 
   Program empty_program(const PlanRequest& request, const PlanChoice& choice) const {
@@ -118,7 +120,8 @@ class Bucket {
       for (const bool gather : {false, true}) {
         for (int phase = 0; phase < dimensions_; ++phase) {
           for (int lane = 0; lane < lanes_[static_cast<size_t>(phase)]; ++lane) {
-            for (const int direction : {0, 1}) builder.use_fifos(channel_of(start, gather, lane, phase, direction), fifo(start, gather, lane, phase));
+            for (const int direction : {0, 1})
+              builder.use_fifos(channel_of(start, gather, lane, phase, direction), fifo(start, gather, lane, phase));
           }
         }
       }

@@ -27,8 +27,8 @@ struct SearchOptions {
 };
 
 // Whole messages, and what slots of usual sizes hold.
-inline const std::vector<uint32_t> kUsualSlices = {0,       16 << 10,  32 << 10,  64 << 10, 128 << 10, 256 << 10,
-                                                   512 << 10, 1 << 20, 2 << 20, 4 << 20,  8 << 20,   16 << 20};
+inline const std::vector<uint32_t> kUsualSlices = {0,         16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10,
+                                                   512 << 10, 1 << 20,  2 << 20,  4 << 20,  8 << 20,   16 << 20};
 
 struct Candidate {
   PlanChoice choice;

@@ -143,7 +143,10 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 }  // namespace
 
 extern const Algorithm swing_algorithm = {
-    "swing", "partners 1, -1, 3, -5, ... off on a torus of 2^k axes: 2 log2 n steps, 2(n-1)/n N bytes sent; parameter 1: log2 n, log2 n N",
-    max_channels, generate};
+    "swing",
+    "partners 1, -1, 3, -5, ... off on a torus of 2^k axes: 2 log2 n steps, 2(n-1)/n N bytes sent; parameter 1: log2 n, log2 n N",
+    max_channels,
+    generate,
+    {kWholeShares}};
 
 }  // namespace tutti

@@ -46,7 +46,7 @@ class AllToAll {
   Program build() {
     for (share_ = 0; share_ < shares_; ++share_) {
       arrivals_.assign(static_cast<size_t>(dimensions_ * nranks_), {});
-      for (phase_ = 0; phase_ < dimensions_; ++phase_) axes_.ring(axis(phase_)) ? on_ring() : on_line();
+      for (phase_ = 0; phase_ < dimensions_; ++phase_) travel();
       phase_ = 0;
       strands_.add(channel(0, 1), {.src = region(Buffer::kInput, rank_), .dst = region(Buffer::kOutput, rank_)});
     }
@@ -110,26 +110,28 @@ class AllToAll {
     if (part != Part::kFirstHalf) halves[1] = step;
   }
 
-  // The i-th of the n/k blocks for one place; the same on all ranks of the row.
-  int name_of(int i, int place) const {
+  // One of the n/k blocks for a place; the same on all ranks of the row. Number 0 has the farthest to go along all other axes, or came from
+  // farthest, and those along later phases' axes count more.
+  int name_of(int number, int place) const {
     int name = axes_.with_place(rank_, axis(phase_), place);
-    for (int d = 0; d < dimensions_; ++d) {
-      if (d == axis(phase_)) continue;
-      name = axes_.moved(name, d, i % axes_.size(d));
-      i /= axes_.size(d);
+    for (int phase = 0; phase < dimensions_; ++phase) {
+      if (phase == phase_) continue;
+      const int d = axis(phase), size = axes_.size(d);
+      name = axes_.with_place(name, d, axes_.nth_nearest(axes_.place(rank_, d), d, size - 1 - number % size));
+      number /= size;
     }
     return name;
   }
 
-  // Every rank's i-th block for the rank `distance` off, all the way.
-  void pass(int i, int distance, int direction, Part part) {
-    const int lane = i % lanes_, c = channel(lane, direction), last = k() - 1;
+  // Every rank's block of a number for the rank `distance` off, all the way.
+  void pass(int number, int distance, int lane, int direction, Part part) {
+    const int c = channel(lane, direction), last = k() - 1;
     const bool ring = axes_.ring(axis(phase_));
     const auto place_off = [&](int steps) { return ((place() + direction * steps) % k() + k()) % k(); };
     const auto exists = [&](int steps) { return ring || (place() + direction * steps >= 0 && place() + direction * steps <= last); };
     const int next = axes_.moved(rank_, axis(phase_), direction), previous = axes_.moved(rank_, axis(phase_), -direction);
     if (exists(distance)) {
-      const Held own = held(name_of(i, place_off(distance)), part);
+      const Held own = held(name_of(number, place_off(distance)), part);
       strands_.add(c, {.send_peer = next, .src = own.region}, {own.after[0], own.after[1]});
     }
     const Region relay = region(Buffer::kScratch, first_relay() + 2 * (lane * dimensions_ + phase_) + (direction > 0 ? 0 : 1), part);
@@ -137,25 +139,24 @@ class AllToAll {
       if (exists(-hop) && exists(distance - hop)) strands_.add(c, {.recv_peer = previous, .send_peer = next, .dst = relay});
     }
     if (!exists(-distance)) return;
-    const int name = name_of(i, place_off(-distance));
+    const int name = name_of(number, place_off(-distance));
     note_arrival(name, part, strands_.add(c, {.recv_peer = previous, .dst = arrived_at(name, phase_, part)}));
   }
 
-  void on_ring() {
-    for (int distance = 1; distance <= k() / 2; ++distance) {
-      const bool half_way = 2 * distance == k();
-      for (int i = 0; i < nranks_ / k(); ++i) {
-        pass(i, distance, 1, half_way ? Part::kFirstHalf : Part::kWhole);
-        pass(i, distance, -1, half_way ? Part::kSecondHalf : Part::kWhole);
-      }
-    }
-  }
-
-  void on_line() {
-    for (int distance = 1; distance < k(); ++distance) {
-      for (int i = 0; i < nranks_ / k(); ++i) {
-        pass(i, distance, 1, Part::kWhole);
-        pass(i, distance, -1, Part::kWhole);
+  // All phases take the blocks in one order: by the distance along the last phase's axis, then along the one before, and so on, the
+  // farthest first. So each finds what it needs where the phase before has just been, and all phases are busy at once.
+  void travel() {
+    const bool ring = axes_.ring(axis(phase_));
+    int nearer = 1;  // blocks that differ along the axes of earlier phases
+    for (int phase = 0; phase < phase_; ++phase) nearer *= axes_.size(axis(phase));
+    for (int first = 0, group = 0; first < nranks_ / k(); first += nearer, ++group) {
+      for (int distance = ring ? k() / 2 : k() - 1; distance >= 1; --distance) {
+        const bool half_way = ring && 2 * distance == k();
+        for (int i = 0; i < nearer; ++i) {
+          const int lane = (group + distance + i) % lanes_;
+          pass(first + i, distance, lane, 1, half_way ? Part::kFirstHalf : Part::kWhole);
+          pass(first + i, distance, lane, -1, half_way ? Part::kSecondHalf : Part::kWhole);
+        }
       }
     }
   }

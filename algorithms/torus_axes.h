@@ -6,6 +6,7 @@
 // Threading: pure functions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -33,12 +34,6 @@ class TorusAxes {
     }
     return false;
   }
-  bool all_rings() const {
-    for (int d = 0; d < dimensions(); ++d) {
-      if (!ring(d)) return false;
-    }
-    return true;
-  }
 
   int place(int rank, int d) const { return torus_.place(rank, axes_[static_cast<size_t>(d)]); }
   int with_place(int rank, int d, int place) const { return torus_.with_place(rank, axes_[static_cast<size_t>(d)], place); }
@@ -46,6 +41,13 @@ class TorusAxes {
   int moved(int rank, int d, int steps) const {
     const int k = size(d);
     return with_place(rank, d, ((place(rank, d) + steps) % k + k) % k);
+  }
+
+  // Of an axis's places seen from one: the n-th nearest, 0 itself; of two as near, the one backwards first.
+  int nth_nearest(int own, int d, int n) const {
+    const int k = size(d), both_sides = ring(d) ? k - 1 : 2 * std::min(own, k - 1 - own);
+    if (n <= both_sides) return (own + (n % 2 == 1 ? k - (n + 1) / 2 : n / 2)) % k;
+    return own < k - 1 - own ? n : k - 1 - n;
   }
 
   // Bytes per us from a place to the next; 1 where the graph has no link there. All links of an axis are taken to be alike.

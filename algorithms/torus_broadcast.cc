@@ -1,18 +1,20 @@
-// Broadcast on a torus or mesh along trees that share no link, a share of the buffer down each: two trees for each axis where all axes are
-// rings, one for each elsewhere. Reduce comes up the same trees.
+// Broadcast on a torus or mesh along trees that share no link, a share of the buffer down each: two trees for each axis that is a ring, one
+// for each other. Reduce comes up the same trees.
 //
-// Think of a rank by its places counted from the root's, and call S the set of axes along which it is not at the root's place. Tree (a, +)
-// reaches it along axis f(a), in + direction: f(a) = a where a is not in S, and otherwise the axis of S that follows a, cyclically. f is a
-// permutation, so every tree comes by another of the rank's links; and whoever goes back along a tree first leaves the root's place on
-// axis a (if he is there), then comes to the root's place on all other axes, and at last on a: he arrives. Tree (a, -) is its
-// mirror image. On a line the way is outwards from the root's place, and one step inwards to leave it.
+// Think of a rank by its offsets from the root, each the shorter way, and call S the set of axes along which it has one. Of an axis in S
+// one link arrives from nearer the root, and on a ring another from farther. Tree (a, +) reaches a rank
+//   whose offset along a is 0: from the place after the root's, along a;
+//   whose offset along a is above 0: from nearer along f(a), the axis of S that follows a, cyclically (a itself, if it is alone). f is a
+//   permutation of S, so every tree comes by another link;
+//   whose offset along a is below 0: from farther along a.
+// Whoever goes back along the tree so first comes round to the side above, then to the root's place on all other axes, and at last on a: he
+// arrives. Tree (a, -) is its mirror image. On a line, both sides are the one tree's, which reaches each from nearer.
 //
-// Steps at most sum(k_i-1) + 1 for the first slice, then 1 for each; a link carries N/(2D) bytes on a torus, N/D on a mesh, whose corners
-// have D links: both the least possible. N = bytes of the buffer. Any shape, any root; commutative reductions. Where some axes wrap and
-// others do not, the wrapping links are used as a line's are, and a cut of more links than D is not exhausted. Every child is served by
-// a channel of its own, so that all a rank's links are busy.
-// Johnsson, Ho: "Optimum broadcasting and personalized communication in hypercubes", IEEE Transactions on Computers 1989, whose trees of
-// the hypercube these are, with its links lengthened into rings and lines.
+// Steps: at most sum floor(k_i/2) + k/2 of the longest ring for the first slice (mesh: sum(k_i-1) + 1), then 1 for each; with e links of
+// the rank that has fewest, 2D on a torus, D on a mesh, a link carries N/e bytes: the least possible where links are alike. N = bytes of
+// the buffer. Any shape, any root; commutative reductions. Every child is served by a channel of its own, so that all a rank's links are
+// busy. Johnsson, Ho: "Optimum broadcasting and personalized communication in hypercubes", IEEE Transactions on Computers 1989, whose trees
+// of the hypercube these are, with its links lengthened into lines; derived here from them: the rings, which are gone round half by half.
 #include <algorithm>
 #include <vector>
 
@@ -26,27 +28,35 @@
 namespace tutti {
 namespace {
 
+// Trees of an axis.
+int ways(const TorusAxes& axes, int d) {
+  return axes.ring(d) ? 2 : 1;
+}
+
 int max_channels(const PlanRequest& request, const Topology& topology) {
   const bool can = request.collective == Collective::kBroadcast || (request.collective == Collective::kReduce && !request.rank_ordered);
   if (!can || !topology.torus()) return 0;
   const TorusAxes axes(topology);
-  return std::max(1, std::min(kMostShares, axes.dimensions() * (axes.all_rings() ? 2 : 1)));
+  int trees = 0;
+  for (int d = 0; d < axes.dimensions(); ++d) trees += ways(axes, d);
+  return std::clamp(trees, 1, kMostShares);
 }
 
 class TorusTree {
  public:
-  TorusTree(const TorusAxes& axes, int root, int number)
-      : axes_(axes),
-        root_(root),
-        rings_(axes.all_rings()),
-        axis_(rings_ ? number / 2 : number),
-        direction_(rings_ && number % 2 == 1 ? -1 : 1) {}
+  TorusTree(const TorusAxes& axes, int root, int number) : axes_(axes), root_(root) {
+    for (; number >= ways(axes, axis_); ++axis_) number -= ways(axes, axis_);
+    direction_ = number == 0 ? 1 : -1;
+  }
 
+  // The children's subtrees are the deeper, the earlier they come.
   TreeNode node(int rank) const {
     TreeNode node{.parent = parent(rank), .children = {}};
-    for (int d = 0; d < axes_.dimensions(); ++d) {
+    const int dimensions = axes_.dimensions();
+    for (int i = 0; i < dimensions; ++i) {
+      const int d = (axis_ + dimensions - i) % dimensions;
       for (const int step : {direction_, -direction_}) {
-        if ((rings_ && step != direction_) || !has_neighbour(rank, d, step)) continue;
+        if (!has_neighbour(rank, d, step)) continue;
         const int child = axes_.moved(rank, d, step);
         if (parent(child) == rank) node.children.push_back(child);
       }
@@ -54,16 +64,13 @@ class TorusTree {
     return node;
   }
 
-  // No rank has more.
-  int most_children() const { return axes_.dimensions() * (rings_ ? 1 : 2); }
-
  private:
   bool has_neighbour(int rank, int d, int step) const {
     const int place = axes_.place(rank, d) + step;
     return axes_.ring(d) || (place >= 0 && place < axes_.size(d));
   }
 
-  // From the root's place; a ring that serves as a line is cut opposite the root.
+  // From the root's place, the shorter way.
   int offset(int rank, int d) const {
     const int k = axes_.size(d), difference = axes_.place(rank, d) - axes_.place(root_, d);
     return axes_.ring(d) ? (difference + k + k / 2) % k - k / 2 : difference;
@@ -71,27 +78,23 @@ class TorusTree {
 
   int parent(int rank) const {
     if (rank == root_) return kNoPeer;
-    const int dimensions = axes_.dimensions();
+    const int away = offset(rank, axis_);
+    if (away == 0) return axes_.moved(rank, axis_, has_neighbour(rank, axis_, direction_) ? direction_ : -direction_);
+    if (axes_.ring(axis_) && (away > 0) != (direction_ > 0)) return axes_.moved(rank, axis_, -direction_);
     int d = axis_;
-    if (offset(rank, axis_) != 0) {
-      do d = (d + 1) % dimensions;
-      while (offset(rank, d) == 0);
-    }
-    if (rings_) return axes_.moved(rank, d, -direction_);
-    const int away = offset(rank, d);
-    if (away != 0) return axes_.moved(rank, d, away > 0 ? -1 : 1);
-    return axes_.moved(rank, d, has_neighbour(rank, d, 1) ? 1 : -1);
+    do d = (d + 1) % axes_.dimensions();
+    while (offset(rank, d) == 0);
+    return axes_.moved(rank, d, offset(rank, d) > 0 ? -1 : 1);
   }
 
   const TorusAxes& axes_;
   const int root_;
-  const bool rings_;
-  const int axis_;
-  const int direction_;
+  int axis_ = 0;
+  int direction_ = 1;
 };
 
 Program broadcast(const PlanRequest& request, const PlanChoice& choice, const TorusAxes& axes, int rank) {
-  const int width = TorusTree(axes, request.root, 0).most_children();
+  const int width = std::max(2, 2 * axes.dimensions() - 1);  // no rank has more children: the root at most two
   PlanChoice all = choice;
   all.channels = choice.channels * width;
   ProgramBuilder builder(request, all, rank);
@@ -129,7 +132,8 @@ Program generate(const PlanRequest& request, const PlanChoice& choice, const Top
 }  // namespace
 
 extern const Algorithm torus_broadcast_algorithm = {
-    "torus_broadcast", "2D trees on a torus that share no link, D on a mesh: sum(k-1) steps, pipelined; N/(2D) or N/D bytes a link",
+    "torus_broadcast",
+    "trees that share no link, 2D on a torus, D on a mesh: half a ring's steps more than across, pipelined; N/(2D) or N/D bytes a link",
     max_channels, generate};
 
 }  // namespace tutti

@@ -9,8 +9,8 @@
 //
 // Every phase is a channel of its own (a ring two, one each way; a line two, one each way), joined to the phase before by who waits for
 // whom: slices go through the phases as through a pipeline, and the links of all axes are busy whether or not phases last equally long.
-// Shares are weighted where axes are unequal (torus_shares.h). Blocks take turns on two channels a phase, so that one flows while the
-// other's latency passes: on 8x8x8 chips with 2 MiB a block, of the rate of the links 0.81 became 0.95.
+// Shares are weighted where axes are unequal (torus_shares.h). Blocks take turns on two channels a phase or more, so that one flows while
+// another's latency passes (lanes_of_phases).
 //
 // All-reduce: steps 2 sum(k_i-1); on a torus of equal axes a rank sends 2(n-1)/n N/(2D) bytes over each of its 2D links, N = bytes of the
 // buffer. All-gather, reduce-scatter: sum(k_i-1) steps, half the bytes, N = bytes of all blocks. Every block of these is a message of its
@@ -18,6 +18,7 @@
 // summed at one rank and copied from there: the same bits everywhere.
 // Sack, Gropp: "Collective algorithms for multiported torus networks", ACM TOPC 2015.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -61,7 +62,7 @@ class Bucket {
         halves_(halves(axes)),
         shares_(axis_shares(axes, request.collective == Collective::kAllReduce, halves_, choice.channels)),
         kinds_(request.collective == Collective::kAllReduce ? 2 : 1),
-        lanes_(by_blocks() && axes.dimensions() > 1 ? 2 : 1),
+        lanes_(lanes_of_phases(request.collective, axes.dimensions())),
         strands_(empty_program(request, choice)) {}
 
   Program build() {
@@ -84,12 +85,44 @@ class Bucket {
   int starts() const { return (shares() + halves_ - 1) / halves_; }
   bool by_blocks() const { return collective_ != Collective::kAllReduce; }
 
+  // Of each phase. Reduce-scatter's first phase carries nearly all of a share, and while the pipeline fills its lanes are alone on their
+  // links: on 8x8x8 chips with 2 MiB a block, two lanes reached 0.94 of the links' rate, four reach 0.997. All-gather, whose first phase is
+  // its last, has two everywhere: a fair share must not go to it that the phases need which feed it.
+  static std::vector<int> lanes_of_phases(Collective collective, int dimensions) {
+    std::vector<int> lanes(static_cast<size_t>(dimensions), collective != Collective::kAllReduce && dimensions > 1 ? 2 : 1);
+    if (collective != Collective::kReduceScatter || dimensions == 1 || dimensions > kMostStarts) return lanes;
+    // Eight FIFOs at most.
+    lanes[0] = 4;
+    if (dimensions == 4) lanes[2] = lanes[3] = 1;
+    return lanes;
+  }
+
+  // Lanes of all phases before one.
+  int first_lane(int phase) const { return std::accumulate(lanes_.begin(), lanes_.begin() + phase, 0); }
+
+  // Where there are as many starts as axes, the phases of one kind have the FIFOs: what starts elsewhere has its phase of the same number
+  // along another axis, so with other peers. Else the starts have, as one's phases have different peers. A ring's two directions, and a
+  // line's, are at different ends.
+  int fifo(int start, bool gather, int lane, int phase) const {
+    const int kind = gather ? kinds_ - 1 : 0;
+    return dimensions_ <= kMostStarts ? kind * first_lane(dimensions_) + first_lane(phase) + lane
+                                      : (start * kinds_ + kind) * lanes_[0] + lane;
+  }
+
   Program empty_program(const PlanRequest& request, const PlanChoice& choice) const {
     PlanChoice all = choice;
-    all.channels = starts() * kinds_ * lanes_ * dimensions_ * 2;
+    all.channels = starts() * kinds_ * first_lane(dimensions_) * 2;
     ProgramBuilder builder(request, all, rank_);
-    // The phases of one kind have different peers, and a ring's two directions different ends: they share FIFOs.
-    for (int c = 0; c < all.channels; ++c) builder.use_fifos(c, c / (2 * dimensions_));
+    for (int start = 0; start < starts(); ++start) {
+      for (const bool gather : {false, true}) {
+        for (int phase = 0; phase < dimensions_; ++phase) {
+          for (int lane = 0; lane < lanes_[static_cast<size_t>(phase)]; ++lane) {
+            for (const int direction : {0, 1})
+              builder.use_fifos(channel_of(start, gather, lane, phase, direction), fifo(start, gather, lane, phase));
+          }
+        }
+      }
+    }
     uint32_t num = 0, den = 1;  // the largest message: a share, of an all-reduce divided by the size of its first axis
     uint32_t scratch = 0;
     for (int s = 0; s < shares(); ++s) {
@@ -112,10 +145,10 @@ class Bucket {
   int place() const { return axes_.place(rank_, axis()); }
   int peer(int steps) const { return axes_.moved(rank_, axis(), steps); }
   bool on_ring() const { return axes_.ring(axis()); }
-  int lane(int i) const { return i % lanes_; }
-  int channel(bool gather, int lane, int direction) const { return channel(gather, lane, phase_, direction); }
-  int channel(bool gather, int lane, int phase, int direction) const {
-    return (((start_ * kinds_ + (gather ? kinds_ - 1 : 0)) * lanes_ + lane) * dimensions_ + phase) * 2 + direction;
+  int lane(int i) const { return i % lanes_[static_cast<size_t>(phase_)]; }
+  int channel(bool gather, int lane, int direction) const { return channel_of(start_, gather, lane, phase_, direction); }
+  int channel_of(int start, bool gather, int lane, int phase, int direction) const {
+    return ((start * kinds_ + (gather ? kinds_ - 1 : 0)) * first_lane(dimensions_) + first_lane(phase) + lane) * 2 + direction;
   }
   int halves_here() const { return std::min(halves_, shares() - start_ * halves_); }
 
@@ -138,18 +171,11 @@ class Bucket {
         const int steps = gathers_ ? digit : digit + 1;
         block = axes_.moved(block, d, half == 0 ? -steps : steps);
       } else {
-        block = axes_.with_place(block, d, nth_nearest(axes_.place(rank_, d), size, gathers_ ? digit : size - 1 - digit));
+        block = axes_.with_place(block, d, axes_.nth_nearest(axes_.place(rank_, d), d, gathers_ ? digit : size - 1 - digit));
       }
       i /= size;
     }
     return block;
-  }
-
-  // Of a line's places: the n-th nearest.
-  static int nth_nearest(int own, int size, int n) {
-    const int both_sides = 2 * std::min(own, size - 1 - own);
-    if (n <= both_sides) return n % 2 == 1 ? own - (n + 1) / 2 : own + n / 2;
-    return own < size - 1 - own ? n : size - 1 - n;
   }
 
   Region region(Buffer buffer, int half, int block) const {
@@ -256,8 +282,8 @@ class Bucket {
   std::pair<StepRef, StepRef> own_is_there(int half, int i) {
     if (by_blocks() || last_phase()) return {held(half, i, place()), {}};
     const bool ring = axes_.ring(axis_of(phase_ + 1));
-    const StepRef a = strands_.last(channel(true, 0, phase_ + 1, ring ? half : 0));
-    return {a, ring ? StepRef{} : strands_.last(channel(true, 0, phase_ + 1, 1))};
+    const StepRef a = strands_.last(channel_of(start_, true, 0, phase_ + 1, ring ? half : 0));
+    return {a, ring ? StepRef{} : strands_.last(channel_of(start_, true, 0, phase_ + 1, 1))};
   }
 
   // Sends it, from the input where the output does not have it yet.
@@ -315,7 +341,7 @@ class Bucket {
   const int halves_;
   const Shares shares_;
   const int kinds_;
-  const int lanes_;
+  const std::vector<int> lanes_;
   Strands strands_;
   std::vector<StepRef> held_[2];
   int start_ = 0;

@@ -117,7 +117,8 @@ struct Arguments {
   std::string dump;
   std::string file;  // of verify and simulate
   VerifyOptions verify;
-  SimulateOptions simulate{.fifo_depth = 8, .max_slices = 16, .tolerance = 0};
+  // Enough slices to fill the pipelines of tori of 512 chips twice: then what each more takes shows.
+  SimulateOptions simulate{.fifo_depth = 8, .max_slices = 32, .max_messages = 100'000, .tolerance = 0};
   int root = 0;
 };
 

@@ -15,8 +15,8 @@
 #include "plan/semantics.h"
 #include "plan/verifier.h"
 #include "tests/plan/plan_makers.h"
-#include "tests/support/torus_graph.h"
 #include "tests/support/sanitizers.h"
+#include "tests/support/torus_graph.h"
 
 namespace tutti {
 namespace {
@@ -310,10 +310,15 @@ TEST(TorusCosts, BroadcastsTreesShareNoLink) {
   for (const Collective collective : {Collective::kBroadcast, Collective::kReduce}) {
     for (const auto& [k, dimensions] : {std::pair{5, 1}, {3, 2}, {8, 2}, {4, 3}, {3, 4}}) {
       for (const int root : {0, 2}) {
-        EXPECT_NEAR(cost_of("torus_broadcast", collective, cube(k, dimensions, true), 0, root).most, 1.0 / (2 * dimensions), kExactly);
+        const Cost torus = cost_of("torus_broadcast", collective, cube(k, dimensions, true), 0, root);
+        EXPECT_NEAR(torus.most, 1.0 / (2 * dimensions), kExactly);
+        EXPECT_EQ(torus.steps, dimensions * (k / 2) + (k - 1) / 2) << k << "^" << dimensions;
         EXPECT_NEAR(cost_of("torus_broadcast", collective, cube(k, dimensions, false), 0, root).most, 1.0 / dimensions, kExactly);
       }
     }
+    // Where some axes wrap, as many trees as the corner has links.
+    EXPECT_NEAR(cost_of("torus_broadcast", collective, {{4, true}, {4, false}}, 0, 5).most, 1.0 / 3, kExactly);
+    EXPECT_NEAR(cost_of("torus_broadcast", collective, {{3, true}, {2, true}, {4, true}}, 0, 7).most, 1.0 / 5, kExactly);
   }
 }
 

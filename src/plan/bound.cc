@@ -53,10 +53,10 @@ class Search {
     if (n_ < 2 || collective_ == Collective::kBarrier || collective_ == Collective::kSendRecv) return {};
     for (const Cut& cut : structured_cuts(topology_)) offer(cut);
     for (const Partition& partition : structured_partitions(topology_)) offer(partition);
-    const bool all_sets = n_ <= kMostRanksForAllSets;
+    const bool by_flows = collective_ == Collective::kGather || collective_ == Collective::kScatter;
     if (structured) {
       result_.search = "structured cuts";
-    } else if (all_sets && (collective_ == Collective::kAllReduce || collective_ == Collective::kAllToAll)) {
+    } else if (n_ <= kMostRanksForAllSets && !by_flows) {
       search_all_sets();
       result_.search = "exact: every set of ranks";
     } else if (network_.vertices() > kMostVerticesForFlows) {
@@ -67,7 +67,8 @@ class Search {
     if (partition_.groups == 0) {
       result_.cut = cut_in_words(topology_, cut_, outward_);
     } else {
-      result_.cut = "all " + partition_.of + " links outward together (" + GBps_in_words(partition_.out) + ")";
+      result_.cut = "all " + partition_.of + " links " + (outward_ ? "outward" : "inward") + " together (" +
+                    GBps_in_words(outward_ ? partition_.out : partition_.in) + ")";
     }
     return result_;
   }
@@ -85,14 +86,26 @@ class Search {
     partition_ = {};
   }
 
+  // How often N must pass for every group but one: of what leaves the groups, and of what enters them. A message that enters one has left
+  // another, but where a switch makes one of several, or several of one.
+  Crossing must_pass(const Partition& partition) const {
+    switch (collective_) {
+      case Collective::kAllReduce: return partition.reduces || partition.multicasts ? Crossing{} : Crossing{2, 2};
+      case Collective::kAllGather:
+      case Collective::kBroadcast: return {partition.multicasts ? 0.0 : 1.0, 1};
+      case Collective::kReduceScatter:
+      case Collective::kReduce: return {1, partition.reduces ? 0.0 : 1.0};
+      default: return {};
+    }
+  }
+
   void offer(const Partition& partition) {
-    double part = 0;
-    if (collective_ == Collective::kAllReduce && !partition.reduces && !partition.multicasts) part = 2;
-    if ((collective_ == Collective::kAllGather || collective_ == Collective::kBroadcast) && !partition.multicasts) part = 1;
-    if ((collective_ == Collective::kReduceScatter || collective_ == Collective::kReduce) && !partition.reduces) part = 1;
-    const double us = part * (partition.groups - 1) / partition.out;
-    if (part == 0 || us <= result_.us_per_byte * (1 + 1e-9)) return;
-    result_.us_per_byte = us;
+    const Crossing part = must_pass(partition);
+    const double out = partition.out > 0 ? part.out * (partition.groups - 1) / partition.out : 0;
+    const double in = partition.in > 0 ? part.in * (partition.groups - 1) / partition.in : 0;
+    if (std::max(out, in) <= result_.us_per_byte * (1 + 1e-9)) return;
+    result_.us_per_byte = std::max(out, in);
+    outward_ = out >= in;
     partition_ = partition;
   }
 
@@ -179,8 +192,8 @@ class Search {
     }
   }
 
-  // The narrowest cut around every set of ranks, and for an all-reduce the partition of them that has the least room: the least sum of
-  // (B(group) - x) over all partitions by a table over sets, with Newton's method for the x at which (groups - 1) x is what leaves them.
+  // The narrowest cut around every set of ranks, and the partition of them that has the least room: the least sum of (B(group) - x) over
+  // all partitions by a table over sets, with Newton's method for the x at which (groups - 1) x is what leaves (or enters) them.
   void search_all_sets() {
     const uint32_t sets = 1u << n_;
     std::vector<double> width(sets, 0);
@@ -201,25 +214,30 @@ class Search {
       width[set] = cut.out;
       offer(cut);
     }
-    if (collective_ == Collective::kAllReduce && !replicates) search_all_partitions(width);
+    if (replicates) return;
+    search_all_partitions(width, &Crossing::out, &Partition::out);
+    // What enters a set leaves all others.
+    std::reverse(width.begin(), width.end());
+    search_all_partitions(width, &Crossing::in, &Partition::in);
   }
 
-  void search_all_partitions(const std::vector<double>& width) {
+  void search_all_partitions(const std::vector<double>& width, double Crossing::*need, double Partition::*room) {
+    const double part = must_pass({}).*need;
+    if (part == 0) return;
     const uint32_t all = static_cast<uint32_t>(width.size()) - 1;
     std::vector<double> least(width.size(), 0);
     std::vector<uint32_t> group(width.size(), 0);  // of the least sum's partition of the set: the group with its lowest rank
     for (int step = 0; step < 1000; ++step) {
-      const double x = 2 / result_.us_per_byte;
+      const double x = part / result_.us_per_byte;
       for (uint32_t set = 1; set <= all; ++set) {
         const uint32_t lowest = set & -set, others = set ^ lowest;
         least[set] = kUnlimited;
         for (uint32_t with = others;; with = (with - 1) & others) {
-          const uint32_t part = with | lowest;
-          if (part != all) {
-            const double sum = width[part] - x + least[set ^ part];
+          if ((with | lowest) != all) {
+            const double sum = width[with | lowest] - x + least[others ^ with];
             if (sum < least[set]) {
               least[set] = sum;
-              group[set] = part;
+              group[set] = with | lowest;
             }
           }
           if (with == 0) break;
@@ -228,7 +246,7 @@ class Search {
       Partition partition{.of = "groups'"};
       for (uint32_t rest = all; rest != 0; rest ^= group[rest]) {
         ++partition.groups;
-        partition.out += width[group[rest]];
+        partition.*room += width[group[rest]];
       }
       const double before = result_.us_per_byte;
       offer(partition);

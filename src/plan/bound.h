@@ -8,7 +8,8 @@
 //   broadcast       N / min over S with the root of B(S); reduce: turned round
 //   gather          N/n max over S without the root of |S| / B(S); scatter: turned round
 //   all_reduce      N / min over S of B(S); and what must be sent: every partition of the ranks into m groups passes 2(m-1)N between
-//                   them, unless a switch between them reduces or multicasts. (all_gather, reduce_scatter and broadcast likewise (m-1)N.)
+//                   them, out of all groups together and into all together, unless a switch between them reduces or multicasts.
+//                   (all_gather, reduce_scatter, broadcast and reduce likewise (m-1)N.)
 //   alltoall        N/n max over S of |S| (n-|S|) / B(S)
 // These are the cut bounds of ForestColl (arXiv 2402.06787) and the counting bound of Patarasuk and Yuan (2009). Relays in software change
 // nothing: a cut counts bytes, whoever passes them on.
@@ -30,10 +31,11 @@ struct TransferBound {
 };
 
 // The search, `search` says which:
-//   up to 64 ranks   all_gather, reduce_scatter, broadcast, reduce: a maximum flow for each rank, so exact; gather and scatter: always
-//   exact up to 12 ranks   all_reduce and alltoall: every set of ranks (and every partition into groups), so exact beyond           a flow
-//   for each kind of rank that its place in the network tells apart (kinds_of_ranks), at most 64; all_reduce's
-//                    partitions and alltoall: structured cuts and partitions (cuts.h)
+//   up to 12 ranks   every set of ranks and every partition into groups, so exact; gather and scatter by flows, at any number of ranks
+//   up to 64 ranks   all_gather, reduce_scatter, broadcast, reduce: a maximum flow for each rank, so every cut, but only partitions with
+//                    structure (cuts.h); all_reduce and alltoall as below
+//   beyond           a flow for each kind of rank that its place in the network tells apart (kinds_of_ranks), at most 64; all_reduce's
+//                    partitions and alltoall: structured cuts and partitions
 //   beyond 3,072 vertices   structured cuts and partitions only
 TransferBound transfer_bound(const Topology& topology, Collective collective, int root = 0);
 

@@ -274,7 +274,9 @@ Partition partition_of(const Topology& topology, const std::vector<int>& group_o
     }
   }
   for (const Edge& edge : network.edges()) {
-    if (group_of[edge.from] != kBetween && group_of[edge.from] != group_of[edge.to]) partition.out += edge.bytes_per_us;
+    if (group_of[edge.from] == group_of[edge.to]) continue;
+    if (group_of[edge.from] != kBetween) partition.out += edge.bytes_per_us;
+    if (group_of[edge.to] != kBetween) partition.in += edge.bytes_per_us;
   }
   const size_t endpoints = topology.graph().endpoints.size();
   for (size_t s = 0; s < topology.graph().switches.size(); ++s) {

@@ -23,11 +23,12 @@ Cut measure(const Topology& topology, Side side);
 // The side with all ranks for which member[rank], and each switch where it makes the cut narrow: where most of its links lead.
 Cut cut_of_ranks(const Topology& topology, const std::vector<uint8_t>& member);
 
-// Groups of ranks, all ranks in one each, and what leaves each of them.
+// Groups of ranks, all ranks in one each, and what leaves and what enters each of them.
 struct Partition {
   std::string of;  // "endpoints'", "nodes'", "islands'", "leaf switches'", "axis 1's planes'", "groups'"
   int groups = 0;
-  double out = 0;  // bytes/us, all groups together
+  double out = 0;  // bytes/us, all groups together; 0: not known, and likewise `in`
+  double in = 0;
   // Whether a switch between the groups reduces, or sends on one message to several: then what leaves the groups may be less than what
   // arrives.
   bool reduces = false;

@@ -117,8 +117,7 @@ struct Arguments {
   std::string dump;
   std::string file;  // of verify and simulate
   VerifyOptions verify;
-  // Enough slices to fill the pipelines of tori of 512 chips twice: then what each more takes shows.
-  SimulateOptions simulate{.fifo_depth = 8, .max_slices = 32, .max_messages = 100'000, .tolerance = 0};
+  SimulateOptions simulate{.fifo_depth = 8, .tolerance = 0};
   int root = 0;
 };
 
@@ -164,6 +163,20 @@ Result<Collective> collective_named(const std::string& name) {
   return Status(Code::kInvalidArgument, "there is no collective '" + name + "': there are " + names);
 }
 
+// The first few again, with all slices: half of them tell which is the fastest, but a deep pipeline's first slices may be some percent faster than
+// the rest.
+void refine(const Topology& topology, const SimulateOptions& simulate, const PlanRequest& request, uint64_t block, Ranking& ranking) {
+  constexpr size_t kFew = 3;
+  Predictor predictor(topology, simulate, kBudget);
+  const size_t few = std::min(kFew, ranking.candidates.size());
+  for (size_t i = 0; i < few; ++i) {
+    Result<Simulated> predicted = predictor.predict(request, ranking.candidates[i].choice, block);
+    if (predicted.ok()) ranking.candidates[i].predicted_us = predicted->time_us;
+  }
+  std::stable_sort(ranking.candidates.begin(), ranking.candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.predicted_us < b.predicted_us; });
+}
+
 int rank_plans(const Arguments& arguments) {
   Result<Collective> collective = collective_named(arguments.collective);
   if (!collective.ok()) return fail(collective.status().message(), kBadUsage);
@@ -185,8 +198,12 @@ int rank_plans(const Arguments& arguments) {
       .channels = {1, 2, 4, 8, 16}, .interest = report.ranks <= kFewRanks ? 4.0 : 1.25, .slices = kUsualSlices, .work = kWork};
   SimulateOptions simulate = arguments.simulate;
   if (report.ranks > kFewRanks) simulate.tolerance = SimulateOptions().tolerance;
+  // Enough slices to fill the pipelines of tori of 512 chips twice: then what each more takes shows.
+  SimulateOptions rough = simulate;
+  rough.max_slices = (rough.max_slices + 1) / 2;
+  rough.max_messages /= 4;
   const auto began = std::chrono::steady_clock::now();
-  Predictor predictor(**topology, simulate, kBudget);
+  Predictor predictor(**topology, rough, kBudget);
   Ranking ranking = rank_candidates(predictor, **topology, request, block, options, only);
   if (ranking.candidates.empty()) {
     return fail((only == nullptr ? "no algorithm" : "'" + arguments.algorithm + "' is no algorithm that") + std::string(" can do ") +
@@ -196,6 +213,7 @@ int rank_plans(const Arguments& arguments) {
   const Program program = find_algorithm(chosen.algorithm)->generate(request, chosen, **topology, 0);
   for (const auto& channel : program.channels) report.instructions += channel.size();
   report.search_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  refine(**topology, simulate, request, block, ranking);
   report.bound = lower_bound(**topology, *collective, static_cast<double>(arguments.bytes), arguments.root);
   report.yardstick_us = latency_yardstick_us(**topology);
   report.ranking = std::move(ranking);
@@ -226,6 +244,9 @@ void add_machine(CLI::App& app, Where& where) {
 void add_slots(CLI::App& app, Arguments& arguments) {
   app.add_option("--depth", arguments.simulate.fifo_depth, "slots of a FIFO (0: no limit)")->capture_default_str();
   app.add_option("--injection", arguments.simulate.injection_us, "us between two messages of a rank")->check(CLI::NonNegativeNumber);
+  app.add_option("--max-slices", arguments.simulate.max_slices, "slices that are simulated; what more of them take goes by these")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--reduce-rate", arguments.simulate.reduce_bytes_per_us, "bytes/us that a channel reduces (0: no cost)")
       ->check(CLI::NonNegativeNumber);
 }

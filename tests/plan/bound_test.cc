@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 
+#include "tests/plan/graphs.h"
 #include "topology/systems.h"
 
 namespace tutti {
@@ -129,6 +130,8 @@ TEST(Bound, LargeSystemsSayHowFarTheSearchWent) {
 struct Brute {
   const Topology& topology;
   std::vector<double> width;  // of every set of ranks, by the best placing of the others
+  double outward = 0;         // the most (groups - 1) / sum of widths over all partitions of the ranks: of what leaves the groups
+  double inward = 0;          // and of what enters them
 
   explicit Brute(const Topology& t) : topology(t) {
     const Network& network = t.network();
@@ -141,6 +144,9 @@ struct Brute {
       for (int r = 0; r < n; ++r) ranks |= (set >> network.vertex_of_rank(r) & 1) << r;
       width[ranks] = std::min(width[ranks], out);
     }
+    bool replicates = false;  // then messages between groups are not what their members send
+    for (const Switch& each : t.graph().switches) replicates |= each.reduces || each.multicasts;
+    if (!replicates) partitions((1u << n) - 1, 0, 0, 0);
   }
 
   double bound(Collective c, int root) const {
@@ -162,23 +168,46 @@ struct Brute {
         default: break;
       }
     }
-    const double part = c == Collective::kAllReduce ? 2 : c == Collective::kAllGather || c == Collective::kReduceScatter ? 1 : 0;
-    if (part > 0) most = std::max(most, part * partitions(all, 0, 0));
-    return most;
+    switch (c) {
+      case Collective::kAllReduce: return std::max({most, 2 * outward, 2 * inward});
+      case Collective::kAllGather:
+      case Collective::kReduceScatter:
+      case Collective::kBroadcast:
+      case Collective::kReduce: return std::max({most, outward, inward});
+      default: return most;
+    }
   }
 
-  // The most (groups - 1) / sum of widths, over all partitions of `rest` after `groups` groups.
-  double partitions(uint32_t rest, int groups, double sum) const {
-    if (rest == 0) return groups > 1 ? (groups - 1) / sum : 0;
-    const uint32_t lowest = rest & -rest, others = rest ^ lowest;
-    double most = 0;
+  // All partitions of `rest` after `groups` groups.
+  void partitions(uint32_t rest, int groups, double out, double in) {
+    if (rest == 0) {
+      if (groups < 2) return;
+      outward = std::max(outward, (groups - 1) / out);
+      inward = std::max(inward, (groups - 1) / in);
+      return;
+    }
+    const uint32_t all = static_cast<uint32_t>(width.size()) - 1, lowest = rest & -rest, others = rest ^ lowest;
     for (uint32_t with = others;; with = (with - 1) & others) {
       const uint32_t group = with | lowest;
-      if (width[group] > 0) most = std::max(most, partitions(rest ^ group, groups + 1, sum + width[group]));
-      if (with == 0) return most;
+      partitions(rest ^ group, groups + 1, out + width[group], in + width[all ^ group]);
+      if (with == 0) return;
     }
   }
 };
+
+// Every collective that has a bound by its bytes, and every root that is told apart.
+void expect_exact(const Topology& topology, const std::string& name) {
+  const Brute brute(topology);
+  for (int c = 0; c < static_cast<int>(Collective::kBarrier); ++c) {
+    const auto collective = static_cast<Collective>(c);
+    for (const int root : has_root(collective) ? std::vector<int>{0, topology.nranks() / 2} : std::vector<int>{0}) {
+      const double expected = brute.bound(collective, root);
+      const TransferBound found = transfer_bound(topology, collective, root);
+      EXPECT_NEAR(found.us_per_byte / expected, 1, 1e-9) << name << " " << collective_name(collective) << ", root " << root << ": " << found.cut;
+      EXPECT_EQ(found.search.substr(0, 5), "exact") << name << " " << collective_name(collective);
+    }
+  }
+}
 
 // Connected both ways; rates of a few sizes; some ends without switch, some switches, some links one way only.
 Graph random_graph(std::mt19937& random, int ranks, int switches) {
@@ -214,18 +243,7 @@ TEST(Bound, EqualsAnExhaustiveSearchOverCutsOfRandomGraphs) {
   for (int round = 0; round < 60; ++round) {
     const int ranks = 2 + round % 7, switches = round % 4;
     const auto topology = std::move(*Topology::create(random_graph(random, ranks, switches)));
-    const Brute brute(*topology);
-    const int root = round % ranks;
-    for (int c = 0; c < static_cast<int>(Collective::kBarrier); ++c) {
-      const auto collective = static_cast<Collective>(c);
-      const double expected = brute.bound(collective, root), found = transfer_bound(*topology, collective, root).us_per_byte;
-      if (collective == Collective::kAllGather || collective == Collective::kReduceScatter) {
-        // Partitions count here too where links lead one way only; only the named ones are tried, so what is found lies between.
-        ASSERT_LE(found, expected * (1 + 1e-9)) << "round " << round << " " << collective_name(collective);
-        continue;
-      }
-      ASSERT_NEAR(found / expected, 1, 1e-9) << "round " << round << " " << collective_name(collective) << " n=" << ranks;
-    }
+    expect_exact(*topology, numbered("random graph ", round));
   }
 }
 
@@ -233,12 +251,18 @@ TEST(Bound, EqualsAnExhaustiveSearchUpToTwelveRanks) {
   std::mt19937 random(12);
   for (const int ranks : {9, 10, 11, 12}) {
     const auto topology = std::move(*Topology::create(random_graph(random, ranks, ranks % 3)));
-    const Brute brute(*topology);
-    for (const Collective collective : {Collective::kAllReduce, Collective::kAllToAll, Collective::kBroadcast, Collective::kGather}) {
-      const double expected = brute.bound(collective, 3), found = transfer_bound(*topology, collective, 3).us_per_byte;
-      ASSERT_NEAR(found / expected, 1, 1e-9) << collective_name(collective) << " n=" << ranks;
-    }
+    expect_exact(*topology, numbered("random ranks ", ranks));
   }
+}
+
+TEST(Bound, EqualsAnExhaustiveSearchOnMachines) {
+  const auto machines = {"dgx-h100",       "dgx-h100,innetwork=yes",  "mi300x",           "groq-node",   "tpu-v5e:3x4",     "tpu-v5e:2x5,wrap=01",
+                         "tpu-v4:2x2x3",   "trn2:3x4",                "trn2-ultra:2x2x3", "cs3:9",       "cs3:9,innetwork=no",
+                         "rail:2x2",       "fat-tree:6,k=4",          "ethernet:7",       "dgx-h100:2,chips=4",
+                         "fat-tree:6,k=4,oversubscription=3",         "dgx-h100,chips=3+mi300x,chips=5"};
+  for (const char* name : machines) expect_exact(*system_of(name), name);
+  expect_exact(*torus_topology(3, 4, true), "broken torus");
+  expect_exact(*islands_topology({3, 5}, 450, {50, 25, 12.5}), "islands of 3 and 5");
 }
 
 TEST(Bound, LatencyYardstick) {

@@ -126,15 +126,36 @@ double fraction_of_bound(const char* name, Collective collective, const Topology
   return bound / busiest_link_us(plan, topology.network());
 }
 
-// Between two ranks a message has one way, the one of least latency, where the bound takes all. Where switches offer several ways, of which
-// that is not the widest, no plan comes near the bound: that is the one reason for which a plan may be far from it, and then it is near
-// what was proved for these ways.
+// The same machine without the links that no message between neighbours takes.
+std::unique_ptr<const Topology> links_of_routes(const Topology& topology) {
+  const Network& network = topology.network();
+  std::set<uint32_t> ranks, used;
+  for (int rank = 0; rank < network.nranks(); ++rank) ranks.insert(network.vertex_of_rank(rank));
+  for (int from = 0; from < network.nranks(); ++from) {
+    for (int to = 0; to < network.nranks(); ++to) {
+      if (from == to) continue;
+      const std::vector<uint32_t> route = network.route(from, to);
+      if (std::any_of(route.begin(), route.end() - 1, [&](uint32_t e) { return ranks.count(network.edges()[e].to) > 0; })) continue;
+      used.insert(route.begin(), route.end());
+    }
+  }
+  Graph graph = topology.graph();
+  graph.links.clear();
+  for (const uint32_t e : used) graph.links.push_back(topology.graph().links[e]);
+  return std::move(*Topology::create(std::move(graph)));
+}
+
+// Between two ranks a message has one way, the one of least latency, where the bound takes all. Where switches offer several ways, no plan
+// comes near the bound: that is the one reason for which a plan may be far from it, in two forms. Either the bound counts links that are no
+// pair's way, or the ways of several pairs meet in a link that others would go round. Then a plan is near what was proved for these ways.
+// docs/topologies.md lists the seeds, as this prints them.
 TEST(OnRandomGraphs, PlansHoldAndPackedTreesAreNearTheBound) {
   constexpr uint32_t kGraphs = kUnderSanitizer ? 30 : 1000;
   for (size_t kind = 0; kind < std::size(kPacked); ++kind) {
     const Collective collective = kPacked[kind];
     std::vector<double> reached;
     int by_route = 0;
+    std::string unused, crossing;
     for (uint32_t seed = 0; seed < kGraphs; ++seed) {
       const auto topology = random_topology(seed);
       SCOPED_TRACE(std::string(collective_name(collective)).append(", seed ").append(std::to_string(seed)));
@@ -147,12 +168,16 @@ TEST(OnRandomGraphs, PlansHoldAndPackedTreesAreNearTheBound) {
       EXPECT_GE(packing.bytes_per_us, 0.95 * packing.bound_bytes_per_us);
       if (reached.back() >= 0.7) continue;
       ++by_route;
-      EXPECT_LT(packing.bound_bytes_per_us * cut_bound_us(collective, 0, topology->network()), 0.72);
+      const double bound = cut_bound_us(collective, 0, topology->network());
+      EXPECT_LT(packing.bound_bytes_per_us * bound, 0.72);
+      const bool is_unused = bound / cut_bound_us(collective, 0, links_of_routes(*topology)->network()) < 0.7;
+      (is_unused ? unused : crossing) += std::to_string(seed) + " (" + std::to_string(static_cast<int>(100 * reached.back())) + ") ";
     }
     std::sort(reached.begin(), reached.end());
     std::printf("%-14s of the cut bound: least %.3f, tenth %.3f, median %.3f; %d of %zu below 0.7, all for their routes\n",
                 collective_name(collective), reached.front(), reached[reached.size() / 10], reached[reached.size() / 2], by_route,
                 reached.size());
+    std::printf("  links that are no pair's way: %s\n  ways that meet: %s\n", unused.c_str(), crossing.c_str());
     EXPECT_GE(reached[reached.size() / 2], 0.95) << collective_name(collective);
   }
 }

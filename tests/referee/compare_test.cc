@@ -85,7 +85,7 @@ struct Replayed {
   SimulateOptions options;
 };
 
-// Rates of several strands are apart by how a rank's injections are ordered, which the referee cannot know: those runs are without.
+// Of a rank's messages that are ready at one moment, nothing says which goes first: runs of several strands are without injection.
 std::vector<Replayed> runs() {
   const SimulateOptions none{.injection_us = 0};
   const SimulateOptions injected{.injection_us = 0.2};

@@ -66,6 +66,15 @@ std::string report_as_json(const PlanReport& report) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string report_as_title(const PlanReport& report) {
+  const Candidate& best = report.ranking.candidates[0];
+  char line[256];
+  std::snprintf(line, sizeof line, "%s of %llu bytes by %s, %d channel%s: %.6g us, %.1f %% of the bound", collective_name(report.collective),
+                static_cast<unsigned long long>(report.bytes), best.choice.algorithm.c_str(), best.choice.channels,
+                best.choice.channels == 1 ? "" : "s", best.predicted_us, report.percent(best));
+  return line;
+}
+
 std::string describe_load(const Simulated& simulated, const Topology& topology, size_t most) {
   std::vector<uint32_t> edges(simulated.edge_bytes.size());
   std::iota(edges.begin(), edges.end(), 0u);

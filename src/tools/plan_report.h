@@ -25,6 +25,8 @@ struct PlanReport {
 
 std::string report_as_text(const PlanReport& report);
 std::string report_as_json(const PlanReport& report);
+// The best candidate on a line: what a picture of it is called.
+std::string report_as_title(const PlanReport& report);
 
 // How a simulated plan loads the links: the fullest first, at most `most` lines.
 std::string describe_load(const Simulated& simulated, const Topology& topology, size_t most);

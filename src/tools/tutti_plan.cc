@@ -13,6 +13,8 @@
 #include "plan/serialise.h"
 #include "plan/simulator.h"
 #include "plan/verifier.h"
+#include "tools/picture_file.h"
+#include "tools/plan_picture.h"
 #include "tools/plan_report.h"
 #include "topology/cluster.h"
 #include "topology/graph_json.h"
@@ -115,6 +117,7 @@ struct Arguments {
   bool json = false;
   bool explain = false;
   std::string dump;
+  PictureFiles pictures;
   std::string file;  // of verify and simulate
   VerifyOptions verify;
   SimulateOptions simulate{.fifo_depth = 8, .tolerance = 0};
@@ -177,6 +180,16 @@ void refine(const Topology& topology, const SimulateOptions& simulate, const Pla
                    [](const Candidate& a, const Candidate& b) { return a.predicted_us < b.predicted_us; });
 }
 
+// The best of a ranking over its machine.
+Status draw_best(const PlanReport& report, const PlanRequest& request, const Topology& topology, Predictor& predictor, const PictureFiles& files) {
+  const Candidate& best = report.ranking.candidates[0];
+  const uint64_t block = block_bytes(report.collective, report.ranks, report.bytes);
+  Result<Simulated> simulated = predictor.predict(request, best.choice, block);
+  if (!simulated.ok()) return simulated.status();
+  const PictureOverlay overlay = plan_overlay(topology, request, best.choice, block, *simulated, report_as_title(report));
+  return write_pictures(topology.graph(), &overlay, files);
+}
+
 int rank_plans(const Arguments& arguments) {
   Result<Collective> collective = collective_named(arguments.collective);
   if (!collective.ok()) return fail(collective.status().message(), kBadUsage);
@@ -223,6 +236,9 @@ int rank_plans(const Arguments& arguments) {
     if (arguments.dump == "json") return print(plan_to_json(plan));
     Result<std::string> xml = plan_to_msccl(plan);
     return xml.ok() ? print(*xml) : fail(xml.status().message());
+  }
+  if (arguments.pictures.wanted()) {
+    if (const Status drawn = draw_best(report, request, **topology, predictor, arguments.pictures); !drawn.ok()) return fail(drawn.message());
   }
   if (arguments.json) return print(report_as_json(report));
   std::string out = report_as_text(report);
@@ -271,6 +287,8 @@ int main(int argc, char** argv) {
   app.add_flag("--explain", arguments.explain, "why the best is the best");
   CLI::Option* const json = app.add_flag("--json", arguments.json, "the ranking as JSON");
   app.add_option("--dump", arguments.dump, "print the best plan: json or msccl")->check(CLI::IsMember({"json", "msccl"}))->excludes(json);
+  app.add_option("--svg", arguments.pictures.svg, "draw the best plan over the machine into this file");
+  app.add_option("--html", arguments.pictures.html, "into a page that tells numbers under the mouse, and has channels to pick");
   const CLI::App* const list = app.add_subcommand("list", "the algorithms");
   CLI::App* const verifying = app.add_subcommand("verify", "proves that a plan file is right");
   verifying->add_option("plan", arguments.file, "a plan file")->required();

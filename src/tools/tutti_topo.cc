@@ -9,6 +9,7 @@
 
 #include "base/config.h"
 #include "plan/bound.h"
+#include "tools/picture_file.h"
 #include "tools/probe.h"
 #include "topology/describe_graph.h"
 #include "topology/graph_json.h"
@@ -59,6 +60,7 @@ struct Showing {
   std::string file;
   bool json = false;
   bool dot = false;
+  tutti::PictureFiles pictures;
 };
 
 // N/T that the graph allows at most, and what binds; empty where fewer than two endpoints have ranks.
@@ -81,6 +83,10 @@ std::string describe_bounds(const tutti::Topology& topology) {
 }
 
 int show_graph(tutti::Graph graph, const Showing& showing) {
+  if (showing.pictures.wanted()) {
+    const tutti::Status written = tutti::write_pictures(graph, nullptr, showing.pictures);
+    return written.ok() ? kOk : fail(written.message());
+  }
   if (showing.json) return print(tutti::graph_to_json(graph));
   if (showing.dot) return print(tutti::graph_to_dot(graph));
   const std::string text = tutti::describe_graph(graph);
@@ -102,7 +108,7 @@ int show(const Showing& showing) {
   }
   const tutti::Result<tutti::Machine> machine = tutti::detect_machine();
   if (!machine.ok()) return fail(machine.status().message());
-  if (showing.json || showing.dot) return show_graph(tutti::machine_graph(machine.value()), showing);
+  if (showing.json || showing.dot || showing.pictures.wanted()) return show_graph(tutti::machine_graph(machine.value()), showing);
   return print(tutti::describe_machine(machine.value()));
 }
 
@@ -171,7 +177,9 @@ void add_show_options(CLI::App& app, Showing& showing) {
       app.add_option("--system", showing.system, "a named system in place of this machine: NAME[:SHAPE], see `systems`");
   app.add_option("--file", showing.file, "a topology file (JSON, or hwloc's XML) in place of this machine")->excludes(system);
   CLI::Option* const json = app.add_flag("--json", showing.json, "print the topology graph as JSON");
-  app.add_flag("--dot", showing.dot, "print it for Graphviz")->excludes(json);
+  CLI::Option* const dot = app.add_flag("--dot", showing.dot, "print it for Graphviz")->excludes(json);
+  app.add_option("--svg", showing.pictures.svg, "draw it into this file")->excludes(json)->excludes(dot);
+  app.add_option("--html", showing.pictures.html, "draw it into a page that tells numbers under the mouse")->excludes(json)->excludes(dot);
 }
 
 }  // namespace
@@ -195,7 +203,7 @@ int main(int argc, char** argv) {
   systems->add_flag("--markdown", markdown, "the table of docs/topologies.md, with bounds");
   try {
     app.parse(argc, argv);
-    for (const char* option : {"--json", "--dot", "--system", "--file"}) {
+    for (const char* option : {"--json", "--dot", "--svg", "--html", "--system", "--file"}) {
       const CLI::App* const other = environment->parsed() ? environment : systems->parsed() ? systems : nullptr;
       if (other != nullptr && app.count(option) > 0) throw CLI::ExcludesError(option, other->get_name());
     }

@@ -1,43 +1,15 @@
 #include "topology/describe_graph.h"
 
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 #include <map>
 #include <tuple>
 #include <unordered_map>
 #include <vector>
 
+#include "topology/text_lines.h"
+
 namespace tutti {
 namespace {
-
-constexpr size_t kColumns = 80;
-
-__attribute__((format(printf, 1, 2))) std::string text(const char* format, ...) {
-  char buffer[512];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(buffer, sizeof buffer, format, arguments);
-  va_end(arguments);
-  return buffer;
-}
-
-void line(std::string& out, std::string content) {
-  content.erase(content.find_last_not_of(' ') + 1);
-  if (content.size() > kColumns) content = content.substr(0, kColumns - 3) + "...";
-  out += content + "\n";
-}
-
-std::string plural(size_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : noun[std::string(noun).size() - 1] == 'h' ? "es" : "s");
-}
-
-// What a switch is: the end of its name without its number, "nic" of dgx-h100-0/nic3.
-std::string class_of(const std::string& id) {
-  std::string name = id.substr(id.find_last_of('/') == std::string::npos ? 0 : id.find_last_of('/') + 1);
-  const size_t end = name.find_last_not_of("0123456789.-_");
-  return end == std::string::npos ? "switch" : name.substr(0, end + 1);
-}
 
 // "a", "a, b", "a .. z": some names, the first and the last.
 std::string names(const std::vector<std::string>& list) {
@@ -80,7 +52,7 @@ void groups(const Graph& graph, const char* noun, std::string Endpoint::*name, s
 void show_switches(const Graph& graph, std::string& out) {
   std::vector<std::pair<std::string, std::vector<std::string>>> alike;
   for (const Switch& s : graph.switches) {
-    std::string kind = class_of(s.id);
+    std::string kind = name_class(s.id);
     if (s.reduces || s.multicasts) {
       kind += s.reduces && s.multicasts ? ", reduces and multicasts" : s.reduces ? ", reduces" : ", multicasts";
     }
@@ -98,7 +70,7 @@ void show_switches(const Graph& graph, std::string& out) {
 void show_links(const Graph& graph, std::string& out) {
   std::unordered_map<std::string, std::string> class_of_id;
   for (const Endpoint& e : graph.endpoints) class_of_id[e.id] = "endpoint";
-  for (const Switch& s : graph.switches) class_of_id[s.id] = class_of(s.id);
+  for (const Switch& s : graph.switches) class_of_id[s.id] = name_class(s.id);
   using Key = std::tuple<std::string, std::string, std::string, double, double, int>;
   std::vector<Key> order;
   std::map<Key, std::unordered_map<std::string, size_t>> from;  // how many each start has

@@ -1,31 +1,13 @@
 #include "topology/show.h"
 
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 #include <map>
+
+#include "topology/text_lines.h"
 
 namespace tutti {
 
 namespace {
-
-constexpr size_t kColumns = 80;
-
-__attribute__((format(printf, 1, 2))) std::string text(const char* format, ...) {
-  char buffer[512];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(buffer, sizeof buffer, format, arguments);
-  va_end(arguments);
-  return buffer;
-}
-
-// One line, shortened to fit.
-void line(std::string& out, std::string content) {
-  content.erase(content.find_last_not_of(' ') + 1);
-  if (content.size() > kColumns) content = content.substr(0, kColumns - 3) + "...";
-  out += content + "\n";
-}
 
 std::string bytes(uint64_t count) {
   constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -34,10 +16,6 @@ std::string bytes(uint64_t count) {
   for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
   const bool whole = value == static_cast<double>(static_cast<uint64_t>(value)) || value >= 100;
   return text(whole ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
-}
-
-std::string plural(size_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 // "0-7,16,18": a sorted list.

@@ -1,11 +1,8 @@
 #include "tools/probe.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -15,6 +12,7 @@
 #include "base/config.h"
 #include "base/host.h"
 #include "tools/probe_rounds.h"
+#include "tools/start_ranks.h"
 #include "topology/graph_json.h"
 #include "topology/measured.h"
 #include "tutti/tutti.h"
@@ -251,20 +249,11 @@ int report(const Options& options, const Explained& explained, const PairMatrix&
   return kOk;
 }
 
-// Becomes tutti-run, which starts the ranks: the one beside this program, else that of PATH.
 int start_ranks(const Options& options) {
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length < 0) throw std::runtime_error("cannot tell which program this is: /proc/self/exe is not there");
-  const std::string program(self, static_cast<size_t>(length)), count = std::to_string(options.ranks);
-  const std::string beside = program.substr(0, program.rfind('/') + 1) + "tutti-run";
-  const std::string launcher = access(beside.c_str(), X_OK) == 0 ? beside : "tutti-run";
-  std::vector<const char*> arguments{launcher.c_str(), "-n", count.c_str(), "--", program.c_str(), "probe"};
-  if (options.json) arguments.push_back("--json");
-  if (!options.file.empty()) arguments.insert(arguments.end(), {"-o", options.file.c_str()});
-  arguments.push_back(nullptr);
-  execvp(launcher.c_str(), const_cast<char* const*>(arguments.data()));
-  throw std::runtime_error("cannot start " + launcher + ": " + std::strerror(errno));
+  std::vector<std::string> arguments{"probe"};
+  if (options.json) arguments.emplace_back("--json");
+  if (!options.file.empty()) arguments.insert(arguments.end(), {"-o", options.file});
+  become_launcher(options.ranks, arguments);
 }
 
 int probe_ranks(const Options& options) {

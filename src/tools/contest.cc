@@ -19,13 +19,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A batch is as many calls as take about so long: several turns of the scheduler, where ranks share cores.
-constexpr double kBatchUs = 20'000;
+// A batch is as many calls as take about so long: several turns of the scheduler, where ranks share cores, and yet so short that most
+// batches see no other program run.
+constexpr double kBatchUs = 10'000;
 constexpr size_t kMostIterations = 20'000;
 // One call that takes longer is warm enough from the round before.
 constexpr double kLongUs = 100'000;
-// What took so many times as long as the fastest in a first round does not run again.
-constexpr double kInterest = 2;
+// What took so many times as long as the fastest in a first round does not run again; nor does what took, in the median of a few
+// alternating ones, so many times as long.
+constexpr double kInterest = 2, kLaterInterest = 1.3;
+constexpr int kFewRounds = 4;
 
 void check(tuttiResult_t result, tuttiComm_t comm, const char* what) {
   if (result != tuttiSuccess) throw std::runtime_error(std::string(what) + ": " + tuttiGetLastError(comm));
@@ -90,10 +93,11 @@ class Holder {
   Contest hold(int rounds) {
     try_alone(Contender{});
     for (Contender& each : everything()) try_alone(std::move(each));
-    drop_the_slow();
+    drop_the_slow(kInterest, [](const Timing& timing) { return timing.first_us; });
     std::vector<Comm> comms;
-    for (const Contender& each : contest_.contenders) comms.push_back(job_.open(each.forced));
+    for (const Contender& each : contest_.contenders) comms.push_back(each.runs() ? job_.open(each.forced) : nullptr);
     for (int round = 0; round < rounds; ++round) {
+      if (round == kFewRounds) drop_the_slow(kLaterInterest, [](const Timing& timing) { return timing.median_us(); });
       for (size_t size = 0; size < contest_.sizes.size(); ++size) run_round(comms, size, static_cast<size_t>(round));
     }
     return std::move(contest_);
@@ -135,19 +139,20 @@ class Holder {
     if (timing.iterations > 1) timing.first_us = batch_us(comm, size, timing.iterations);
   }
 
-  void drop_the_slow() {
+  // By size; `us` says how long a timing took. The planner's choice stays.
+  template <class Us>
+  void drop_the_slow(double interest, Us us) {
     std::vector<Contender>& all = contest_.contenders;
     for (size_t size = 0; size < contest_.sizes.size(); ++size) {
       double fastest_us = std::numeric_limits<double>::infinity();
       for (const Contender& each : all) {
-        if (each.timings[size].runs) fastest_us = std::min(fastest_us, each.timings[size].first_us);
+        if (each.timings[size].runs) fastest_us = std::min(fastest_us, us(each.timings[size]));
       }
-      for (size_t i = 1; i < all.size(); ++i) all[i].timings[size].runs &= all[i].timings[size].first_us <= kInterest * fastest_us;
+      for (size_t i = 1; i < all.size(); ++i) {
+        Timing& timing = all[i].timings[size];
+        timing.runs = timing.runs && us(timing) <= interest * fastest_us;
+      }
     }
-    const auto is_slow = [](const Contender& each) {
-      return std::none_of(each.timings.begin(), each.timings.end(), [](const Timing& timing) { return timing.runs; });
-    };
-    contest_.beaten = std::erase_if(all, is_slow);
   }
 
   void run_round(const std::vector<Comm>& comms, size_t size, size_t round) {
@@ -227,6 +232,10 @@ void Job::barrier() const {
 double Job::most(double mine) const {
   check(tuttiAllReduce(&mine, &mine, 1, tuttiFloat64, tuttiMax, comm_.get(), nullptr), comm_.get(), "all-reduce of a time");
   return mine;
+}
+
+bool Contender::runs() const {
+  return std::any_of(timings.begin(), timings.end(), [](const Timing& timing) { return timing.runs; });
 }
 
 double Timing::median_us() const {

@@ -48,7 +48,7 @@ class Job {
 // What one contender took for one size.
 struct Timing {
   PlanChoice choice;              // what it runs there
-  bool runs = false;              // false: another has the same choice, or it was far behind in the first round
+  bool runs = false;              // to the end; false: another has the same choice, or it fell far behind
   size_t iterations = 1;          // of a batch
   double first_us = 0;            // in the round in which each ran alone
   std::vector<double> rounds_us;  // in alternating rounds
@@ -60,6 +60,8 @@ struct Contender {
   std::string forced;  // empty: the planner's choice
   int parameter = 0;
   std::vector<Timing> timings;  // by size
+
+  bool runs() const;  // at some size
 };
 
 struct Size {
@@ -72,7 +74,6 @@ struct Contest {
   Collective collective = Collective::kAllReduce;
   std::vector<Size> sizes;
   std::vector<Contender> contenders;  // the first is the planner's choice
-  size_t beaten = 0;                  // whose first round was too slow at every size
 
   // The fastest that was forced at a size, by median.
   const Contender& best(size_t size) const;

@@ -14,7 +14,7 @@ struct Options {
   std::vector<std::string> collectives;  // empty: all that there is a choice for
   uint64_t least = 8, most = 16 << 20;   // sizes as tutti-perf counts them
   int factor = 8;
-  int rounds = 9;
+  int rounds = 15;
   std::string file;  // rank 0 writes the choices there, beside what it holds of other situations; empty: nowhere
 };
 

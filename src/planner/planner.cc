@@ -65,16 +65,19 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
   if (!ruled.ok() || forced != nullptr || by_rules()) return ruled;
   PlanRequest at_root_0 = request;
   at_root_0.root = 0;
-  const auto known = searched_.find(packed(at_root_0));
-  if (known != searched_.end()) return known->second;
+  const auto found = searched_.find(packed(at_root_0));
+  if (found != searched_.end()) return found->second;
   if (!predictor_) {
     // Of a core that adds and copies through memory, nominally.
-    constexpr double kReduceBytesPerUs = 10'000, kCopyBytesPerUs = 20'000;
+    constexpr double kReduceGBps = 10, kCopyGBps = 20, kMessageUs = 0.2;
+    const Costs& costs = topology_->graph().costs;
+    const auto known = [](double measured, double nominal) { return measured > 0 ? measured : nominal; };
     constexpr uint64_t kSlices = 6, kBudget = 30'000;
     const SimulateOptions options = {.slice_bytes = limits_.slot_bytes,
                                      .fifo_depth = limits_.slots,
-                                     .reduce_bytes_per_us = kReduceBytesPerUs,
-                                     .copy_bytes_per_us = kCopyBytesPerUs,
+                                     .injection_us = known(costs.message_us, kMessageUs),
+                                     .reduce_bytes_per_us = 1000 * known(costs.reduce_GBps, kReduceGBps),
+                                     .copy_bytes_per_us = 1000 * known(costs.copy_GBps, kCopyGBps),
                                      .max_slices = kSlices};
     predictor_ = std::make_unique<Predictor>(*topology_, options, kBudget);
   }

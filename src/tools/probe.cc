@@ -31,6 +31,12 @@ constexpr double kPingsWithin_s = 0.05;
 // beside what shapers let through at once.
 constexpr double kMessage_s = 0.02, kMessagesFor_s = 0.25;
 constexpr size_t kFirstBytes = 64 << 10, kMostBytes = 64 << 20;
+// What a message costs is the difference between so many sent at once and one: no more than the slots of a FIFO, which would be waited for.
+constexpr int kBurst = 4;
+constexpr double kLeastMessageUs = 0.01;
+// Ranks copy and add all at once, for so long, through buffers that few caches hold.
+constexpr double kWork_s = 0.1;
+constexpr size_t kWorkBytes = 16 << 20;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -91,7 +97,65 @@ class Prober {
     share(latency_us);
   }
 
+  // What the ranks' own work takes; messages between `first` and `second`.
+  Costs costs(int first, int second) {
+    Costs costs{.copy_GBps = working([](float* out, const float* in, size_t count) { std::copy_n(in, count, out); }),
+                .reduce_GBps = working([](float* out, const float* in, size_t count) {
+                  for (size_t i = 0; i < count; ++i) out[i] += in[i];
+                })};
+    check(tuttiBarrier(comm_.get(), nullptr), comm_.get(), "barrier");
+    if (rank_ == first) {
+      const double several_us = bursts(second, kBurst, false), one_us = bursts(second, 1, true);
+      costs.message_us = std::max(kLeastMessageUs, (several_us - one_us) / (kBurst - 1));
+    }
+    if (rank_ == second) catch_bursts(first);
+    costs.message_us = combined(costs.message_us, tuttiMax);
+    return costs;
+  }
+
  private:
+  double combined(double value, tuttiRedOp_t op) {
+    check(tuttiAllReduce(&value, &value, 1, tuttiFloat64, op, comm_.get(), nullptr), comm_.get(), "all-reduce of a cost");
+    return value;
+  }
+
+  // GB/s of result that the slowest rank makes while all work.
+  template <class Work>
+  double working(Work work) {
+    const size_t count = kWorkBytes / sizeof(float);
+    std::vector<float> in(count, 1), out(count, 1);
+    check(tuttiBarrier(comm_.get(), nullptr), comm_.get(), "barrier");
+    size_t bytes = 0;
+    const auto start = Clock::now();
+    for (; seconds_since(start) < kWork_s; bytes += kWorkBytes) work(out.data(), in.data(), count);
+    return combined(static_cast<double>(bytes) / seconds_since(start) / 1e9, tuttiMin);
+  }
+
+  // So many words at once, then an answer: us, the median. `end`: there are no more afterwards.
+  double bursts(int peer, int messages, bool end) {
+    std::vector<double> times_us;
+    for (int i = 0; i < kPings; ++i) {
+      uint64_t word = end && i + 1 == kPings ? 0 : static_cast<uint64_t>(messages);
+      const auto start = Clock::now();
+      check(tuttiGroupStart(), comm_.get(), "group");
+      for (int message = 0; message < messages; ++message) send(&word, sizeof word, peer);
+      check(tuttiGroupEnd(), comm_.get(), "a group of sends");
+      receive(&word, sizeof word, peer);
+      times_us.push_back(seconds_since(start) * 1e6);
+    }
+    return median(std::move(times_us));
+  }
+  void catch_bursts(int peer) {
+    for (uint64_t word = 1; word != 0;) {
+      receive(&word, sizeof word, peer);
+      for (uint64_t message = 1; message < word; ++message) {
+        uint64_t another = 0;
+        receive(&another, sizeof another, peer);
+      }
+      send(&word, sizeof word, peer);
+    }
+  }
+
   void send(const void* data, size_t bytes, int peer) {
     check(tuttiSend(data, bytes, tuttiUint8, peer, comm_.get(), nullptr), comm_.get(), "send");
   }
@@ -230,6 +294,9 @@ void print_summary(const Explained& explained, const PairMatrix& GBps, const Pai
   }
   std::printf("which predicts the rate from rank %d to rank %d, the worst, at %.2f of what was measured\n", explained.worst_from,
               explained.worst_to, explained.worst_ratio);
+  const Costs& costs = explained.graph.costs;
+  std::printf("a rank's own work, while all work: %.3g us a message, copies %.3g GB/s, sums %.3g GB/s\n", costs.message_us, costs.copy_GBps,
+              costs.reduce_GBps);
 }
 
 int report(const Options& options, const Explained& explained, const PairMatrix& GBps, const PairMatrix& latency_us) {
@@ -270,7 +337,12 @@ int probe_ranks(const Options& options) {
   prober.measure(rounds(node_of), GBps, latency_us);
   fill(node_of, GBps);
   fill(node_of, latency_us);
-  return prober.rank() == 0 ? report(options, explain_measurement(places, GBps, latency_us), GBps, latency_us) : kOk;
+  // Between rank 0 and the first of another node, if there is one: messages over a wire cost most.
+  const auto other = std::find_if(node_of.begin(), node_of.end(), [&](int node) { return node != node_of[0]; });
+  const Costs costs = prober.costs(0, other == node_of.end() ? 1 : static_cast<int>(other - node_of.begin()));
+  Explained explained = explain_measurement(places, GBps, latency_us);
+  explained.graph.costs = costs;
+  return prober.rank() == 0 ? report(options, explained, GBps, latency_us) : kOk;
 }
 
 }  // namespace

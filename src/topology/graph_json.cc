@@ -52,6 +52,23 @@ Link read_link(Fields& fields, const Names& names) {
   return link;
 }
 
+// 0 or more, and 0 where it is not there.
+double read_cost(Fields& fields, const char* key) {
+  if (fields.find(key) == nullptr) return 0;
+  const double cost = fields.number(key);
+  if (!(cost >= 0) || !std::isfinite(cost)) fields.wrong(fields.says(key, fields.need(key)) + " must be 0 (not measured) or more");
+  return cost;
+}
+
+Costs read_costs(const Json& object) {
+  Fields fields(object, "", 0);
+  const Costs costs{.message_us = read_cost(fields, "message_us"),
+                    .copy_GBps = read_cost(fields, "copy_GBps"),
+                    .reduce_GBps = read_cost(fields, "reduce_GBps")};
+  fields.refuse_unknown();
+  return costs;
+}
+
 // Ranks are 0 .. n-1, once each.
 void check_ranks(const std::vector<Endpoint>& endpoints) {
   std::vector<size_t> holders;
@@ -145,6 +162,10 @@ Graph read_graph(const Json& json) {
     names.add(fields, graph.switches.back().id);
   });
   for_each(root, "links", true, [&](Fields& fields) { graph.links.push_back(read_link(fields, names)); });
+  if (const Json* const costs = root.find("costs")) {
+    if (!costs->is_object()) root.wrong(root.says("costs", *costs) + " must be an object");
+    graph.costs = read_costs(*costs);
+  }
   root.refuse_unknown();
   check_ranks(graph.endpoints);
   if (!graph.axes.empty()) check_axes(graph);
@@ -177,6 +198,9 @@ std::string graph_to_json(const Graph& graph) {
   root["endpoints"] = std::move(endpoints);
   root["switches"] = std::move(switches);
   root["links"] = std::move(links);
+  if (const Costs& costs = graph.costs; !(costs == Costs{})) {
+    root["costs"] = {{"message_us", costs.message_us}, {"copy_GBps", costs.copy_GBps}, {"reduce_GBps", costs.reduce_GBps}};
+  }
   return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

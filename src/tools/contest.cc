@@ -1,11 +1,15 @@
 #include "tools/contest.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <random>
 #include <stdexcept>
 
 #include "algorithms/algorithm.h"
@@ -55,6 +59,26 @@ PlanChoice choice_of(tuttiComm_t comm, Collective collective, size_t count) {
           .protocol = told.at("protocol") == protocol_name(Protocol::kInline) ? Protocol::kInline : Protocol::kStaged};
 }
 
+// Where ranks outnumber cores, times depend on which of them share one, and that stays for long: so every round deals them out anew, the
+// same number to each core, as one of many runs would find them. Afterwards each may run where it might before.
+void deal_out(const Job& job, int round) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
+  }
+  if (static_cast<size_t>(job.ranks()) <= cpus.size()) return;
+  std::vector<size_t> place(static_cast<size_t>(job.ranks()));
+  std::iota(place.begin(), place.end(), size_t{0});
+  std::shuffle(place.begin(), place.end(), std::minstd_rand(static_cast<unsigned>(round) + 1));  // alike on all ranks
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  CPU_SET(static_cast<size_t>(cpus[place[static_cast<size_t>(job.rank())] % cpus.size()]), &mine);
+  if (sched_setaffinity(0, sizeof mine, &mine) == 0) static_cast<void>(sched_setaffinity(0, sizeof allowed, &allowed));
+}
+
 // What can be forced: each algorithm as TUTTI_ALGORITHM=NAME has it, and with numbers of channels and parameters.
 std::vector<Contender> everything() {
   std::vector<Contender> all;
@@ -98,6 +122,7 @@ class Holder {
     for (const Contender& each : contest_.contenders) comms.push_back(each.runs() ? job_.open(each.forced) : nullptr);
     for (int round = 0; round < rounds; ++round) {
       if (round == kFewRounds) drop_the_slow(kLaterInterest, [](const Timing& timing) { return timing.median_us(); });
+      deal_out(job_, round);
       for (size_t size = 0; size < contest_.sizes.size(); ++size) run_round(comms, size, static_cast<size_t>(round));
     }
     return std::move(contest_);

@@ -31,9 +31,10 @@ constexpr double kPingsWithin_s = 0.05;
 // beside what shapers let through at once.
 constexpr double kMessage_s = 0.02, kMessagesFor_s = 0.25;
 constexpr size_t kFirstBytes = 64 << 10, kMostBytes = 64 << 20;
-// What a message costs is the difference between so many sent at once and one: no more than the slots of a FIFO, which would be waited for.
-constexpr int kBurst = 4;
-constexpr double kLeastMessageUs = 0.01;
+// What a message costs is the difference between an exchange with several peers and one with one. All ranks exchange at once, for so long
+// at least: where they share cores, as the hosts of a test may, a message costs what all of them spend on theirs.
+constexpr int kMostPeers = 4;
+constexpr double kExchange_s = 0.1, kLeastMessageUs = 0.01;
 // Ranks copy and add all at once, for so long, through buffers that few caches hold.
 constexpr double kWork_s = 0.1;
 constexpr size_t kWorkBytes = 16 << 20;
@@ -97,19 +98,15 @@ class Prober {
     share(latency_us);
   }
 
-  // What the ranks' own work takes; messages between `first` and `second`.
-  Costs costs(int first, int second) {
+  // What the ranks' own work takes. `over_network`: messages cross one; in memory theirs cost less than calling for them here does.
+  Costs costs(bool over_network) {
     Costs costs{.copy_GBps = working([](float* out, const float* in, size_t count) { std::copy_n(in, count, out); }),
                 .reduce_GBps = working([](float* out, const float* in, size_t count) {
                   for (size_t i = 0; i < count; ++i) out[i] += in[i];
                 })};
-    check(tuttiBarrier(comm_.get(), nullptr), comm_.get(), "barrier");
-    if (rank_ == first) {
-      const double several_us = bursts(second, kBurst, false), one_us = bursts(second, 1, true);
-      costs.message_us = std::max(kLeastMessageUs, (several_us - one_us) / (kBurst - 1));
-    }
-    if (rank_ == second) catch_bursts(first);
-    costs.message_us = combined(costs.message_us, tuttiMax);
+    const int peers = std::min(ranks_ - 1, kMostPeers);
+    if (!over_network || peers < 2) return costs;
+    costs.message_us = std::max(kLeastMessageUs, (exchange_us(peers) - exchange_us(1)) / (peers - 1));
     return costs;
   }
 
@@ -131,28 +128,24 @@ class Prober {
     return combined(static_cast<double>(bytes) / seconds_since(start) / 1e9, tuttiMin);
   }
 
-  // So many words at once, then an answer: us, the median. `end`: there are no more afterwards.
-  double bursts(int peer, int messages, bool end) {
-    std::vector<double> times_us;
-    for (int i = 0; i < kPings; ++i) {
-      uint64_t word = end && i + 1 == kPings ? 0 : static_cast<uint64_t>(messages);
+  // A word from every rank to so many others at once: us, of the slowest rank.
+  double exchange_us(int peers) {
+    std::vector<uint64_t> arrived(static_cast<size_t>(peers));
+    const uint64_t word = 0;
+    double took_s = 0;
+    for (int times = 16;; times *= 2) {
+      check(tuttiBarrier(comm_.get(), nullptr), comm_.get(), "barrier");
       const auto start = Clock::now();
-      check(tuttiGroupStart(), comm_.get(), "group");
-      for (int message = 0; message < messages; ++message) send(&word, sizeof word, peer);
-      check(tuttiGroupEnd(), comm_.get(), "a group of sends");
-      receive(&word, sizeof word, peer);
-      times_us.push_back(seconds_since(start) * 1e6);
-    }
-    return median(std::move(times_us));
-  }
-  void catch_bursts(int peer) {
-    for (uint64_t word = 1; word != 0;) {
-      receive(&word, sizeof word, peer);
-      for (uint64_t message = 1; message < word; ++message) {
-        uint64_t another = 0;
-        receive(&another, sizeof another, peer);
+      for (int i = 0; i < times; ++i) {
+        check(tuttiGroupStart(), comm_.get(), "group");
+        for (int distance = 1; distance <= peers; ++distance) {
+          send(&word, sizeof word, (rank_ + distance) % ranks_);
+          receive(&arrived[static_cast<size_t>(distance) - 1], sizeof word, (rank_ - distance + ranks_) % ranks_);
+        }
+        check(tuttiGroupEnd(), comm_.get(), "an exchange");
       }
-      send(&word, sizeof word, peer);
+      took_s = combined(seconds_since(start), tuttiMax);
+      if (took_s >= kExchange_s) return took_s / times * 1e6;
     }
   }
 
@@ -295,8 +288,8 @@ void print_summary(const Explained& explained, const PairMatrix& GBps, const Pai
   std::printf("which predicts the rate from rank %d to rank %d, the worst, at %.2f of what was measured\n", explained.worst_from,
               explained.worst_to, explained.worst_ratio);
   const Costs& costs = explained.graph.costs;
-  std::printf("a rank's own work, while all work: %.3g us a message, copies %.3g GB/s, sums %.3g GB/s\n", costs.message_us, costs.copy_GBps,
-              costs.reduce_GBps);
+  std::printf("a rank's own work, while all work: %.3g us a message (0: not measured), copies %.3g GB/s, sums %.3g GB/s\n",
+              costs.message_us, costs.copy_GBps, costs.reduce_GBps);
 }
 
 int report(const Options& options, const Explained& explained, const PairMatrix& GBps, const PairMatrix& latency_us) {
@@ -337,9 +330,8 @@ int probe_ranks(const Options& options) {
   prober.measure(rounds(node_of), GBps, latency_us);
   fill(node_of, GBps);
   fill(node_of, latency_us);
-  // Between rank 0 and the first of another node, if there is one: messages over a wire cost most.
-  const auto other = std::find_if(node_of.begin(), node_of.end(), [&](int node) { return node != node_of[0]; });
-  const Costs costs = prober.costs(0, other == node_of.end() ? 1 : static_cast<int>(other - node_of.begin()));
+  const bool over_network = std::any_of(node_of.begin(), node_of.end(), [&](int node) { return node != node_of[0]; });
+  const Costs costs = prober.costs(over_network);
   Explained explained = explain_measurement(places, GBps, latency_us);
   explained.graph.costs = costs;
   return prober.rank() == 0 ? report(options, explained, GBps, latency_us) : kOk;

@@ -87,14 +87,16 @@ void show(const Job& job, const Contest& contest, Tally& tally) {
   for (size_t size = 0; size < contest.sizes.size(); ++size) {
     const Timing &chosen = contest.contenders[0].timings[size], &best = contest.best(size).timings[size];
     const Ratio ratio = ratio_of(contest, size);
+    const bool same = chosen.choice.same_plan(best.choice);  // then the ratio says how much the same takes from one time to the next
     std::printf("%10zu  %-26s %-26s  %-26s %-26s  %s%s\n", contest.sizes[size].bytes, text_of(chosen).c_str(), spread_of(chosen).c_str(),
                 text_of(best).c_str(), spread_of(best).c_str(), spread_of(ratio.median, ratio.rounds).c_str(),
-                chosen.choice.same_plan(best.choice) ? " the same plan" : "");
+                same ? " the same plan" : "");
     ++tally.sizes;
-    if (ratio.median <= kGood) ++tally.good;
-    if (ratio.median <= tally.worst) continue;
+    if (same || ratio.median <= kGood) ++tally.good;
+    if (same || ratio.median <= tally.worst) continue;
     tally.worst = ratio.median;
-    tally.worst_at = std::string(collective_name(contest.collective)) + " of " + std::to_string(contest.sizes[size].bytes) + " B";
+    tally.worst_at = std::string(", the farthest behind: ") + collective_name(contest.collective) + " of " +
+                     std::to_string(contest.sizes[size].bytes) + " B, " + spread_of(ratio.median, ratio.rounds);
   }
   std::fflush(stdout);
 }
@@ -191,8 +193,7 @@ int measure(const Options& options) {
   if (job.rank() != 0) return kOk;
   std::printf("\nus: of the slowest rank, median of %d alternating rounds (least-most); the ratio likewise, round by round\n",
               options.rounds);
-  std::printf("as chosen within 10 %% of the best at %zu of %zu sizes; the worst: %.2f, %s\n", tally.good, tally.sizes, tally.worst,
-              tally.worst_at.c_str());
+  std::printf("as chosen it is the best, or within 10 %% of it, at %zu of %zu sizes%s\n", tally.good, tally.sizes, tally.worst_at.c_str());
   if (std::fflush(stdout) != 0) throw std::runtime_error("cannot write to standard output");
   if (!options.file.empty()) write(options.file, fresh);
   return kOk;

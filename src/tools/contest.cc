@@ -16,7 +16,6 @@
 #include "algorithms/channel_share.h"
 #include "base/config.h"
 #include "base/host.h"
-#include "plan/bound.h"
 
 namespace tutti::tune {
 namespace {
@@ -69,7 +68,7 @@ void deal_out(const Job& job, int round) {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
   }
-  if (static_cast<size_t>(job.ranks()) <= cpus.size()) return;
+  if (static_cast<size_t>(job.ranks() / job.nodes()) <= cpus.size()) return;
   std::vector<size_t> place(static_cast<size_t>(job.ranks()));
   std::iota(place.begin(), place.end(), size_t{0});
   std::shuffle(place.begin(), place.end(), std::minstd_rand(static_cast<unsigned>(round) + 1));  // alike on all ranks

@@ -35,8 +35,11 @@ std::vector<Collective> collectives_of(const Options& options) {
 
 std::vector<size_t> sizes_of(const Options& options) {
   std::vector<size_t> sizes;
-  for (uint64_t bytes = options.least; bytes <= options.most; bytes *= static_cast<uint64_t>(options.factor)) sizes.push_back(bytes);
-  return sizes;
+  const auto factor = static_cast<uint64_t>(options.factor);
+  for (uint64_t bytes = options.least;; bytes *= factor) {
+    sizes.push_back(bytes);
+    if (bytes > options.most / factor) return sizes;
+  }
 }
 
 std::string text_of(const Timing& timing) {

@@ -54,6 +54,7 @@ std::optional<LoggedCall> CallLog::read(const Slot& slot) {
   LoggedCall call{.number = (stamp >> 1) - 1, .ended = (stamp & 1) != 0};
   call.shape.kinds = slot.kinds.load(std::memory_order_acquire);
   call.shape.count = slot.count.load(std::memory_order_acquire);
+  call.choice = slot.choice.load(std::memory_order_acquire);
   // The same call, even if it has ended meanwhile.
   if (stamp == 0 || slot.stamp.load(std::memory_order_relaxed) >> 1 != stamp >> 1) return std::nullopt;
   return call;

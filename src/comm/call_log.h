@@ -1,8 +1,8 @@
 // What a rank's collectives are, published for its control thread, which answers other ranks' questions: the last kKept calls, by number.
 // Threading: begin() and end() of a number by the thread that runs it; different numbers may run on different threads, at most kKept - 1
-// apart; the rest by any thread. Ordering: a writer clears the stamp, stores the words (release) and then the stamp (release); a reader
-// that finds the same stamp (acquire) before and after the words has read words that belong to it. Plain stores on x86: a call costs five
-// of them in lines of its own.
+// apart; the rest by any thread. chose() comes between the two. Ordering: a writer clears the stamp, stores the words (release) and then
+// the stamp (release); a reader that finds the same stamp (acquire) before and after the words has read words that belong to it, or no
+// choice yet. Plain stores on x86: a call costs seven of them in a line of its own.
 #pragma once
 
 #include <array>
@@ -32,6 +32,7 @@ struct LoggedCall {
   uint64_t number = 0;
   bool ended = false;
   CallShape shape;
+  uint64_t choice = 0;  // of a plan for it (planner/choice_word.h); 0: not chosen yet
 };
 
 class CallLog {
@@ -43,8 +44,10 @@ class CallLog {
     slot.stamp.store(0, std::memory_order_relaxed);
     slot.kinds.store(shape.kinds, std::memory_order_release);
     slot.count.store(shape.count, std::memory_order_release);
+    slot.choice.store(0, std::memory_order_release);
     slot.stamp.store((number + 1) << 1, std::memory_order_release);
   }
+  void chose(uint64_t number, uint64_t choice) { slots_[number % kKept].choice.store(choice, std::memory_order_release); }
   void end(uint64_t number) { slots_[number % kKept].stamp.store((number + 1) << 1 | 1, std::memory_order_release); }
 
   // Nothing: it has not begun, or is long past.
@@ -57,6 +60,7 @@ class CallLog {
     std::atomic<uint64_t> stamp{0};  // 0: empty; else (number + 1) << 1 | ended
     std::atomic<uint64_t> kinds{0};
     std::atomic<uint64_t> count{0};
+    std::atomic<uint64_t> choice{0};
   };
   static std::optional<LoggedCall> read(const Slot& slot);
 

@@ -27,10 +27,10 @@ std::vector<RankPlace> places(const std::vector<Member>& members) {
 
 }  // namespace
 
-Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id, const Joining& joining, const Config& config,
-                                                         std::optional<Graph> declared) {
+Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id, const Joining& joining, const Config& config, Said said) {
   std::unique_ptr<Communicator> comm(new Communicator(joining.rank, joining.nranks, config));
-  comm->declared_ = std::move(declared);
+  comm->declared_ = std::move(said.graph);
+  comm->tuning_ = std::move(said.tuning);
   if (Status status = comm->open(id, joining); !status.ok()) return status;
   return comm;
 }
@@ -38,11 +38,13 @@ Result<std::unique_ptr<Communicator>> Communicator::join(const RendezvousId& id,
 Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   if (Status status = look_up(); !status.ok()) return status;
   if (Status status = declare_topology(); !status.ok()) return status;
+  if (Status status = read_tuning(); !status.ok()) return status;
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key, budget_);
   if (!transport.ok()) return transport.status();
   transport_ = std::move(*transport);
   Member self = make_member(rank_, config_, transport_->address());
   self.agreed.push_back("topo_file=" + (declared_ ? "graph " + std::to_string(graph_hash(*declared_)) : std::string("none")));
+  self.agreed.push_back("tuning_file=" + (tuning_ ? "choices " + std::to_string(tuning_hash(*tuning_)) : std::string("none")));
   self.vendor = device_->vendor();
   Joining with_settings = joining;
   with_settings.heartbeat_s = config_.heartbeat_s;
@@ -66,6 +68,7 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
   std::unique_ptr<Communicator> comm(new Communicator(rank, nranks, config));
   if (Status status = comm->look_up(); !status.ok()) return status;
   comm->declared_ = parent.topology_of(members);
+  comm->tuning_ = parent.tuning_;
   Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config), comm->budget_);
   if (!transport.ok()) return transport.status();
   comm->transport_ = std::move(*transport);
@@ -103,6 +106,14 @@ Status Communicator::declare_topology() {
   return {};
 }
 
+Status Communicator::read_tuning() {
+  if (config_.tuning_file.empty() || tuning_) return {};
+  Result<Tuning> tuning = read_tuning_file(config_.tuning_file);
+  if (!tuning.ok()) return {tuning.status().code(), "TUTTI_TUNING_FILE: " + tuning.status().message()};
+  tuning_ = std::make_shared<const Tuning>(std::move(*tuning));
+  return {};
+}
+
 std::optional<Graph> Communicator::topology_of(const std::vector<int>& members) const {
   if (!declared_) return std::nullopt;
   return graph_of_ranks(*declared_, members);
@@ -123,7 +134,9 @@ Status Communicator::set_up() {
                                 .forced_algorithm = config_.algorithm,
                                 .carried = (transport_->abilities() & kAbilityMapped) == 0,
                                 .slot_bytes = transport_->shapes().staged.capacity,
-                                .slots = static_cast<uint32_t>(config_.slots)};
+                                .slots = static_cast<uint32_t>(config_.slots),
+                                .transport = transport_->name(),
+                                .tuning = tuning_};
   Result<std::unique_ptr<const Topology>> topology = Topology::create(declared_ ? *declared_ : cluster_graph(places(membership_.members)));
   if (!topology.ok()) return topology.status();
   Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);

@@ -54,10 +54,14 @@ struct MemoryUse {
 
 class Communicator {
  public:
-  // Joins the others. Blocks within the init timeout. `declared`: the machine, else it is what config.topo_file holds, if that is set.
-  // Errors: those of bootstrap() and of the transport; kInvalidArgument: the topology file is wrong, or of another number of ranks.
-  static Result<std::unique_ptr<Communicator>> join(const RendezvousId& id, const Joining& joining, const Config& config,
-                                                    std::optional<Graph> declared = std::nullopt);
+  // What is said of the machine, in place of what config's files hold.
+  struct Said {
+    std::optional<Graph> graph;
+    std::shared_ptr<const Tuning> tuning;  // shared_ptr: with the parent that it comes from
+  };
+  // Joins the others. Blocks within the init timeout. Errors: those of bootstrap() and of the transport; kInvalidArgument: the topology
+  // file is wrong, or of another number of ranks; the tuning file is wrong.
+  static Result<std::unique_ptr<Communicator>> join(const RendezvousId& id, const Joining& joining, const Config& config, Said said = {});
   // The communicator of `members`, ranks of `parent` in their new order, this one among them, over the parent's connections. All of them
   // call it with the same `context`, a number never used before; when all have, each calls meet(), and then may use its own. Precondition:
   // parent.derives(). Errors: those of the transport and the planner.
@@ -73,6 +77,7 @@ class Communicator {
   const Config& config() const { return config_; }
   // The declared machine as a communicator of some of this one's ranks sees it; nullopt where none was declared.
   std::optional<Graph> topology_of(const std::vector<int>& members) const;
+  const std::shared_ptr<const Tuning>& tuning() const { return tuning_; }
   const Member& member(int rank) const { return membership_.members[static_cast<size_t>(rank)]; }
   MemoryUse memory() const;
   const WaitPolicy& wait_policy() const { return wait_policy_; }
@@ -140,6 +145,7 @@ class Communicator {
   Status open(const RendezvousId& id, const Joining& joining);
   Status look_up();
   Status declare_topology();
+  Status read_tuning();
   void watch_health();
   Status set_up();
   Code poison_code() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
@@ -160,6 +166,7 @@ class Communicator {
   std::shared_ptr<MemoryBudget> budget_;  // shared_ptr: with the memory of FIFOs, which peers in this process may still hold
   Device* device_ = nullptr;              // that holds this rank's buffers
   std::optional<Graph> declared_;         // the machine, where it is not detected
+  std::shared_ptr<const Tuning> tuning_;  // measured choices; nullptr: none. shared_ptr: with the planner, and those split off
   Membership membership_;
   uint32_t context_ = 0;            // of the control tree: 0, or the number under which this was split off
   std::vector<int> in_tree_;        // by rank, the tree's

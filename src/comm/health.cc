@@ -35,6 +35,13 @@ std::string mismatch_sentence(const std::string& one, const std::string& ones_ca
          ": all ranks must make the same calls in the same order, with equal counts, types, reductions and roots (and v-counts that match)";
 }
 
+std::string different_choices_sentence(const std::string& call, const std::string& one, const std::string& ones_choice,
+                                       const std::string& other, const std::string& others_choice) {
+  return "ranks chose different plans for " + call + ": " + one + " takes " + ones_choice + ", " + other + " takes " + others_choice +
+         ": give all ranks one build, one topology and one tuning file (TUTTI_TOPO_FILE, TUTTI_TUNING_FILE), or force an algorithm "
+         "(TUTTI_ALGORITHM)";
+}
+
 std::string list_groups(const std::map<std::string, std::vector<int>>& ranks_by_text) {
   std::string text;
   size_t groups = 0;
@@ -235,6 +242,7 @@ void Health::answer(int from, std::span<const std::byte> payload) {
   for (const LoggedCall& call : recent) {
     writer.u64(call.number);
     put(writer, call.shape);
+    writer.u64(call.choice);
   }
   writer.u64(recent.empty() ? 0 : recent.back().number + 1);
   writer.u16(has_left(rank_) ? 1 : 0);
@@ -253,7 +261,7 @@ void Health::take_answer(int from, std::span<const std::byte> payload) {
     const uint64_t number = reader.u64();
     const std::optional<CallShape> shape = get_shape(reader);
     if (!shape) return;
-    answer.recent.push_back({.number = number, .shape = *shape});
+    answer.recent.push_back({.number = number, .shape = *shape, .choice = reader.u64()});
   }
   answer.calls = reader.u64();
   answer.left = reader.u16() != 0;
@@ -268,7 +276,9 @@ void Health::take_answer(int from, std::span<const std::byte> payload) {
 std::optional<Health::Difference> Health::difference(const Answer& answer) const {
   for (const LoggedCall& theirs : answer.recent) {
     const std::optional<LoggedCall> mine = calls_.find(theirs.number);
-    if (mine && mine->shape != theirs.shape) return Difference{.number = theirs.number, .mine = mine->shape, .theirs = theirs.shape};
+    if (!mine) continue;
+    const bool both_chose = mine->choice != 0 && theirs.choice != 0;
+    if (mine->shape != theirs.shape || (both_chose && mine->choice != theirs.choice)) return Difference{*mine, theirs};
   }
   return std::nullopt;
 }
@@ -291,11 +301,12 @@ bool Health::somebody_asks(double seconds) const {
 
 // --- TUTTI_CHECK ---
 
-void Health::check(uint64_t number, const CallShape& shape, uint64_t counts_hash) {
+void Health::check(uint64_t number, const CallShape& shape, uint64_t counts_hash, const std::string& choice) {
   ByteWriter writer;
   writer.u64(number);
   put(writer, shape);
   writer.u64(counts_hash);
+  writer.text(choice);
   send(0, kCheck, writer.take());
 }
 
@@ -309,14 +320,22 @@ void Health::compare(int from, std::span<const std::byte> payload) {
   const uint64_t number = reader.u64();
   const std::optional<CallShape> brought = get_shape(reader);
   const uint64_t hash = reader.u64();
+  const std::string choice = reader.text();
   if (!reader.ok() || !brought || rank_ != 0) return;
   const CallShape& shape = *brought;
   std::unique_lock lock(mutex_);
-  const auto [found, fresh] = checks_.try_emplace(number, Checked{.shape = shape, .hash = hash, .first = from});
+  const auto [found, fresh] = checks_.try_emplace(number, Checked{.shape = shape, .hash = hash, .choice = choice, .first = from});
   Checked& checked = found->second;
-  if (checked.shape != shape || checked.hash != hash) {
+  if (checked.shape != shape || checked.hash != hash || checked.choice != choice) {
     const Checked first = checked;
     lock.unlock();
+    if (first.shape == shape && first.hash == hash) {
+      return tell(
+          {.kind = Failure::Kind::kMismatch,
+           .culprit = from,
+           .sentence = different_choices_sentence(describe_call(shape, number), name_of(first.first), first.choice, name_of(from), choice)},
+          false);
+    }
     const bool counts = first.shape == shape;  // then only the v-counts differ
     return tell({.kind = Failure::Kind::kMismatch,
                  .culprit = from,

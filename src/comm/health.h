@@ -70,18 +70,17 @@ class Health final : public TreeListener {
   uint64_t ask(int whom);
   std::vector<Answer> answers(uint64_t question) const;
   void forget(uint64_t question);
-  // The first call of which both know that they differ.
+  // The first call of which both know that they differ, in what was called, or else in what was chosen for it.
   struct Difference {
-    uint64_t number = 0;
-    CallShape mine, theirs;
+    LoggedCall mine, theirs;
   };
   std::optional<Difference> difference(const Answer& answer) const;
   // Whether another rank has asked everybody within the last `seconds`: its finding will come.
   bool somebody_asks(double seconds) const;
 
-  // TUTTI_CHECK: brings this rank's call before rank 0, who compares; passed() once all ranks have brought the same. A mismatch is
-  // reported.
-  void check(uint64_t number, const CallShape& shape, uint64_t counts_hash);
+  // TUTTI_CHECK: brings this rank's call, and what it chose for it in words, before rank 0, who compares; passed() once all ranks have
+  // brought the same. A mismatch is reported.
+  void check(uint64_t number, const CallShape& shape, uint64_t counts_hash, const std::string& choice);
   bool passed(uint64_t number);
 
   void on_message(int from, uint16_t kind, std::span<const std::byte> payload) override;
@@ -97,6 +96,7 @@ class Health final : public TreeListener {
   struct Checked {
     CallShape shape;
     uint64_t hash = 0;
+    std::string choice;
     int first = 0;  // who brought it
     size_t came = 0;
   };
@@ -140,6 +140,10 @@ class Health final : public TreeListener {
 // The sentence of a mismatch, the same on all ranks.
 std::string mismatch_sentence(const std::string& one, const std::string& ones_call, const std::string& other,
                               const std::string& others_call);
+
+// Likewise, of ranks that chose different plans for the same call.
+std::string different_choices_sentence(const std::string& call, const std::string& one, const std::string& ones_choice,
+                                       const std::string& other, const std::string& others_choice);
 
 // "ranks 1, 2 and 5 more" by what they do: at most 8 groups, at most 8 named in each.
 std::string list_groups(const std::map<std::string, std::vector<int>>& ranks_by_text);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "comm/communicator.h"
+#include "planner/choice_word.h"
 
 namespace tutti {
 namespace {
@@ -15,9 +16,10 @@ uint64_t mix(uint64_t hash, uint64_t value) {
 }
 
 // What all ranks of a call must agree on, in 16 bits: it travels with every message. Odd, because an unused slot holds 0. `number`: the
-// how-manieth of the communicator's collectives.
-uint16_t signature_of(const CallShape& shape, size_t count, uint64_t number) {
-  return static_cast<uint16_t>(mix(mix(shape.kinds, count), number) >> 48 | 1);
+// how-manieth of the communicator's collectives. `choice`: what was chosen for it, in a word; multiplied, since both begin with small
+// numbers in the same bits.
+uint16_t signature_of(const CallShape& shape, uint64_t choice, size_t count, uint64_t number) {
+  return static_cast<uint16_t>(mix(mix(shape.kinds + choice * 0xd6e8feb86659fd93u, count), number) >> 48 | 1);
 }
 
 // Of a v-form whose counts all ranks know: all of them.
@@ -37,11 +39,15 @@ Lane::Lane(Communicator& comm, int index, int lanes)
       executor_(comm.device(), *comm.transport_, index, comm.config_.stream_bytes, comm.budget_.get()),
       lanes_shift_(std::countr_zero(static_cast<unsigned>(lanes))) {}
 
+Result<const PlannedProgram*> Lane::plan_for(const Request& request) {
+  const size_t bytes = request.uneven ? request.agreed_bytes.value_or(0) : request.count * type_bytes(request.reduction.arithmetic.type);
+  return comm_.plan(comm_.plan_request(request), bytes);
+}
+
 // A repeated call finds its launch by its shape, which says all that selects.
 Result<Launch*> Lane::launch_for(const Request& request) {
   if (last_launch_ != nullptr && shape_ == last_shape_) return last_launch_;
-  const size_t bytes = request.uneven ? request.agreed_bytes.value_or(0) : request.count * type_bytes(request.reduction.arithmetic.type);
-  const Result<const PlannedProgram*> found = comm_.plan(comm_.plan_request(request), bytes);
+  const Result<const PlannedProgram*> found = plan_for(request);
   if (!found.ok()) return found.status();
   const PlannedProgram& planned = *found.value();
   const auto id = static_cast<size_t>(planned.id);
@@ -54,6 +60,7 @@ Result<Launch*> Lane::launch_for(const Request& request) {
   }
   last_shape_ = shape_;
   last_launch_ = launches_[id].get();
+  last_choice_ = choice_word(planned.choice);
   return last_launch_;
 }
 
@@ -71,12 +78,16 @@ Status Lane::begin(const Request& request, uint64_t number) {
     comm_.health().calls().begin(number, shape_);
   }
   if (comm_.poison_code() != Code::kOk) return fail_quietly(comm_.usable());
-  if (comm_.config_.check && comm_.nranks_ > 1 && !is_mail()) {
-    checking_ = true;
-    comm_.health().check(number, shape_, hash_counts(request));
-    return {};
-  }
+  if (comm_.config_.check && comm_.nranks_ > 1 && !is_mail()) return begin_checking(request);
   return begin_moving();
+}
+
+Status Lane::begin_checking(const Request& request) {
+  const Result<const PlannedProgram*> planned = plan_for(request);
+  if (!planned.ok()) return fail_to_begin(planned.status());
+  checking_ = true;
+  comm_.health().check(number_, shape_, hash_counts(request), describe_choice(choice_word(planned.value()->choice)));
+  return {};
 }
 
 Status Lane::begin_moving() {
@@ -92,9 +103,10 @@ Status Lane::begin_moving() {
 Status Lane::start(const Request& request) {
   const Result<Launch*> launch = launch_for(request);
   if (!launch.ok()) return launch.status();
+  comm_.health().calls().chose(number_, last_choice_);
   const ReductionCall& reduction = request.reduction;
   for (const std::span<Block> blocks : {request.input_blocks, request.output_blocks}) {
-    for (Block& block : blocks) block.signature = signature_of(shape_, block.elems, number_);
+    for (Block& block : blocks) block.signature = signature_of(shape_, last_choice_, block.elems, number_);
   }
   // Field by field: a copy of the whole would read what was just written in smaller pieces, and wait for it.
   operands_.input = request.input;
@@ -109,7 +121,7 @@ Status Lane::start(const Request& request) {
   operands_.divide = reduction.divide;
   if (reduction.scale || reduction.divide) operands_.arithmetic = reduction.arithmetic;
   operands_.user = reduction.user.function != nullptr ? &reduction.user : nullptr;
-  operands_.signature = signature_of(shape_, request.count, number_);
+  operands_.signature = signature_of(shape_, last_choice_, request.count, number_);
   return executor_.start(*launch.value(), operands_);
 }
 

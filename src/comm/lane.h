@@ -19,6 +19,7 @@
 namespace tutti {
 
 class Communicator;
+struct PlannedProgram;
 
 class Lane {
  public:
@@ -56,7 +57,9 @@ class Lane {
  private:
   Status start(const Request& request);
   Status start_point_to_point(const Request& request);
+  Result<const PlannedProgram*> plan_for(const Request& request);
   Result<Launch*> launch_for(const Request& request);
+  Status begin_checking(const Request& request);
   bool is_mail() const { return current_->collective == Collective::kSendRecv; }
   Status begin_moving();
   // Ends the operation and poisons the communicator. The first also tells all ranks that this one failed; the second is for a reason that
@@ -94,6 +97,7 @@ class Lane {
   // The launch found last and what it was found for: a repeated call need not ask the planner.
   CallShape last_shape_;
   Launch* last_launch_ = nullptr;
+  uint64_t last_choice_ = 0;  // in a word
   uint64_t number_ = 0;
   CallShape shape_;
 

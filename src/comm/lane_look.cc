@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "comm/communicator.h"
+#include "planner/choice_word.h"
 
 namespace tutti {
 namespace {
@@ -156,8 +157,12 @@ Status Lane::look_for_mismatch(const WaitingFor& waiting, double waited_s) {
 }
 
 Status Lane::fail_mismatch(int peer, const Health::Difference& difference) {
-  const std::string sentence = mismatch_sentence(comm_.describe_peer(comm_.rank_), describe_call(difference.mine, difference.number),
-                                                 comm_.describe_peer(peer), describe_call(difference.theirs, difference.number));
+  const LoggedCall &mine = difference.mine, &theirs = difference.theirs;
+  const std::string me = comm_.describe_peer(comm_.rank_), them = comm_.describe_peer(peer);
+  const std::string call = describe_call(mine.shape, mine.number);
+  const std::string sentence =
+      mine.shape == theirs.shape ? different_choices_sentence(call, me, describe_choice(mine.choice), them, describe_choice(theirs.choice))
+                                 : mismatch_sentence(me, call, them, describe_call(theirs.shape, theirs.number));
   comm_.health().report({.kind = Failure::Kind::kMismatch, .culprit = peer, .sentence = sentence});
   return fail_quietly({Code::kInvalidUsage, describe() + ": " + sentence});
 }

@@ -85,7 +85,7 @@ Result<std::unique_ptr<Communicator>> meet_anew(Communicator& parent, const std:
     return Status(Code::kRemote, describe(parent.member(members.front())) + " could not open a rendezvous for its new communicator");
   }
   const Joining joining = {.rank = static_cast<int>(place), .nranks = static_cast<int>(members.size()), .timeout_s = config.init_timeout_s};
-  return Communicator::join(id.value(), joining, config, parent.topology_of(members));
+  return Communicator::join(id.value(), joining, config, {parent.topology_of(members), parent.tuning()});
 }
 
 }  // namespace

@@ -8,25 +8,33 @@
 
 namespace tutti {
 Status Planner::check(const std::string& forced) {
-  if (forced.empty() || find_algorithm(forced) != nullptr) return {};
-  std::string names;
-  for (const Algorithm* algorithm : algorithms()) names += std::string(names.empty() ? "" : ", ") + algorithm->name;
-  return {Code::kInvalidArgument, "there is no algorithm '" + forced + "' to force (TUTTI_ALGORITHM or the config): there are " + names};
+  return parse_forced(forced).status();
 }
 
 Result<std::unique_ptr<Planner>> Planner::create(std::unique_ptr<const Topology> topology, int rank, const PlannerLimits& limits) {
-  if (Status status = check(limits.forced_algorithm); !status.ok()) return status;
-  return std::unique_ptr<Planner>(new Planner(std::move(topology), rank, limits));
+  Result<Forced> forced = parse_forced(limits.forced_algorithm);
+  if (!forced.ok()) return forced.status();
+  return std::unique_ptr<Planner>(new Planner(std::move(topology), rank, limits, std::move(*forced)));
 }
 
 // A forced algorithm is used wherever it can be; the collectives that it does not know go by the rule. Forcing one that knows the
 // collective but not this request (its ranks, its uneven counts) is the caller's to solve.
 const char* Planner::forced_for(const PlanRequest& request) const {
-  if (limits_.forced_algorithm.empty()) return nullptr;
-  const Algorithm& algorithm = *find_algorithm(limits_.forced_algorithm);
+  if (forced_.algorithm.empty()) return nullptr;
+  const Algorithm& algorithm = *find_algorithm(forced_.algorithm);
   PlanRequest plain = request;
   plain.uneven = plain.rank_ordered = false;
   return algorithm.max_channels(plain, *topology_) == 0 ? nullptr : algorithm.name;
+}
+
+// The channels and the parameter that were forced with it.
+void Planner::apply_forced(const PlanRequest& request, std::vector<RuledRange>& ranges) const {
+  if (forced_.channels == 0) return;
+  const int most = find_algorithm(forced_.algorithm)->max_channels(request, *topology_);
+  for (RuledRange& range : ranges) {
+    range.choice.channels = std::min(forced_.channels, most);
+    range.choice.parameter = forced_.parameter;
+  }
 }
 
 namespace {
@@ -48,20 +56,28 @@ bool Planner::by_rules() const {
 // Searched for root 0: a machine whose roots differ so much that another algorithm wins is not worth as many searches as ranks.
 Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) const {
   const char* const forced = forced_for(request);
+  if (forced == nullptr && limits_.tuning != nullptr) {
+    std::vector<RuledRange> tuned = tuned_ranges(*limits_.tuning, request, *topology_, limits_.transport, limits_.inline_bytes);
+    if (!tuned.empty()) return tuned;
+  }
   Result<std::vector<RuledRange>> ruled = ruled_ranges(request, *topology_, limits_.inline_bytes, limits_.carried, forced);
+  if (ruled.ok() && forced != nullptr) apply_forced(request, *ruled);
   if (!ruled.ok() || forced != nullptr || by_rules()) return ruled;
   PlanRequest at_root_0 = request;
   at_root_0.root = 0;
-  const auto known = searched_.find(packed(at_root_0));
-  if (known != searched_.end()) return known->second;
+  const auto found = searched_.find(packed(at_root_0));
+  if (found != searched_.end()) return found->second;
   if (!predictor_) {
     // Of a core that adds and copies through memory, nominally.
-    constexpr double kReduceBytesPerUs = 10'000, kCopyBytesPerUs = 20'000;
+    constexpr double kReduceGBps = 10, kCopyGBps = 20, kMessageUs = 0.2;
+    const Costs& costs = topology_->graph().costs;
+    const auto known = [](double measured, double nominal) { return measured > 0 ? measured : nominal; };
     constexpr uint64_t kSlices = 6, kBudget = 30'000;
     const SimulateOptions options = {.slice_bytes = limits_.slot_bytes,
                                      .fifo_depth = limits_.slots,
-                                     .reduce_bytes_per_us = kReduceBytesPerUs,
-                                     .copy_bytes_per_us = kCopyBytesPerUs,
+                                     .injection_us = known(costs.message_us, kMessageUs),
+                                     .reduce_bytes_per_us = 1000 * known(costs.reduce_GBps, kReduceGBps),
+                                     .copy_bytes_per_us = 1000 * known(costs.copy_GBps, kCopyGBps),
                                      .max_slices = kSlices};
     predictor_ = std::make_unique<Predictor>(*topology_, options, kBudget);
   }

@@ -1,8 +1,9 @@
 // Chooses a plan for a request, keeps it, and says why. A request's bytes select one of a few ranges; each range keeps its choice and its
 // program, so that every call but the first is a look-up of a few comparisons.
 //
-// On one plain host the ranges follow the rules that were measured there (rules.h). On a machine with more structure (several nodes, a
-// declared or a measured topology) they come of a search (search.h), made at the first request of its kind.
+// Where a tuning file knows the situation (tuning.h), the ranges are what was measured. Else on one plain host they follow the rules that
+// were measured on another such (rules.h). On a machine with more structure (several nodes, a declared or a measured topology) they come
+// of a search (search.h), made at the first request of its kind.
 //
 // Invariant: the choice depends only on what all ranks agree on (PlanRequest, bytes, the settings compared at init).
 // Threading: one thread at a time (as its communicator).
@@ -17,8 +18,10 @@
 #include "base/status.h"
 #include "plan/program.h"
 #include "plan/request.h"
+#include "planner/forced.h"
 #include "planner/predictor.h"
 #include "planner/rules.h"
+#include "planner/tuning.h"
 #include "topology/topology.h"
 
 namespace tutti {
@@ -33,16 +36,18 @@ struct PlannedProgram {
 
 // What the planner may assume about the transport; equal on all ranks.
 struct PlannerLimits {
-  uint32_t inline_bytes = 0;  // payload of an inline slot; 0: no inline protocol
-  std::string forced_algorithm;
-  bool carried = false;  // some ranks are joined by a network, not by memory
+  uint32_t inline_bytes = 0;     // payload of an inline slot; 0: no inline protocol
+  std::string forced_algorithm;  // as TUTTI_ALGORITHM has it (forced.h)
+  bool carried = false;          // some ranks are joined by a network, not by memory
   uint32_t slot_bytes = 64 << 10;
   uint32_t slots = 4;
+  std::string transport = {};                      // its name
+  std::shared_ptr<const Tuning> tuning = nullptr;  // shared_ptr: with the communicator's children. nullptr: there is none
 };
 
 class Planner {
  public:
-  // Errors: kInvalidArgument (the forced algorithm does not exist; empty: none is forced).
+  // Errors: kInvalidArgument (the forced algorithm does not exist, or not so; empty: none is forced).
   static Status check(const std::string& forced_algorithm);
 
   // Errors: those of check().
@@ -63,10 +68,11 @@ class Planner {
     std::vector<Range> ranges;  // ascending; the last covers everything
   };
 
-  Planner(std::unique_ptr<const Topology> topology, int rank, const PlannerLimits& limits)
-      : topology_(std::move(topology)), rank_(rank), limits_(limits) {}
+  Planner(std::unique_ptr<const Topology> topology, int rank, const PlannerLimits& limits, Forced forced)
+      : topology_(std::move(topology)), rank_(rank), limits_(limits), forced_(std::move(forced)) {}
   const char* forced_for(const PlanRequest& request) const;
   bool by_rules() const;
+  void apply_forced(const PlanRequest& request, std::vector<RuledRange>& ranges) const;
   Result<std::vector<RuledRange>> ranges_for(const PlanRequest& request) const;
   Result<Table*> table_for(const PlanRequest& request);
   const PlannedProgram* keep(const PlanRequest& request, const PlanChoice& choice);
@@ -74,6 +80,7 @@ class Planner {
   std::unique_ptr<const Topology> topology_;
   int rank_;
   PlannerLimits limits_;
+  Forced forced_;
   mutable std::unique_ptr<Predictor> predictor_;                  // made by the first search
   mutable std::map<uint64_t, std::vector<RuledRange>> searched_;  // by the request with root 0, packed: one search for all roots
   std::vector<std::unique_ptr<PlannedProgram>> programs_;

@@ -1,11 +1,8 @@
 #include "tools/probe.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -15,6 +12,7 @@
 #include "base/config.h"
 #include "base/host.h"
 #include "tools/probe_rounds.h"
+#include "tools/start_ranks.h"
 #include "topology/graph_json.h"
 #include "topology/measured.h"
 #include "tutti/tutti.h"
@@ -33,6 +31,13 @@ constexpr double kPingsWithin_s = 0.05;
 // beside what shapers let through at once.
 constexpr double kMessage_s = 0.02, kMessagesFor_s = 0.25;
 constexpr size_t kFirstBytes = 64 << 10, kMostBytes = 64 << 20;
+// What a message costs is the difference between an exchange with several peers and one with one. All ranks exchange at once, for so long
+// at least: where they share cores, as the hosts of a test may, a message costs what all of them spend on theirs.
+constexpr int kMostPeers = 4;
+constexpr double kExchange_s = 0.1, kLeastMessageUs = 0.01;
+// Ranks copy and add all at once, for so long, through buffers that few caches hold.
+constexpr double kWork_s = 0.1;
+constexpr size_t kWorkBytes = 16 << 20;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -93,7 +98,57 @@ class Prober {
     share(latency_us);
   }
 
+  // What the ranks' own work takes. `over_network`: messages cross one; in memory theirs cost less than calling for them here does.
+  Costs costs(bool over_network) {
+    Costs costs{.copy_GBps = working([](float* out, const float* in, size_t count) { std::copy_n(in, count, out); }),
+                .reduce_GBps = working([](float* out, const float* in, size_t count) {
+                  for (size_t i = 0; i < count; ++i) out[i] += in[i];
+                })};
+    const int peers = std::min(ranks_ - 1, kMostPeers);
+    if (!over_network || peers < 2) return costs;
+    costs.message_us = std::max(kLeastMessageUs, (exchange_us(peers) - exchange_us(1)) / (peers - 1));
+    return costs;
+  }
+
  private:
+  double combined(double value, tuttiRedOp_t op) {
+    check(tuttiAllReduce(&value, &value, 1, tuttiFloat64, op, comm_.get(), nullptr), comm_.get(), "all-reduce of a cost");
+    return value;
+  }
+
+  // GB/s of result that the slowest rank makes while all work.
+  template <class Work>
+  double working(Work work) {
+    const size_t count = kWorkBytes / sizeof(float);
+    std::vector<float> in(count, 1), out(count, 1);
+    check(tuttiBarrier(comm_.get(), nullptr), comm_.get(), "barrier");
+    size_t bytes = 0;
+    const auto start = Clock::now();
+    for (; seconds_since(start) < kWork_s; bytes += kWorkBytes) work(out.data(), in.data(), count);
+    return combined(static_cast<double>(bytes) / seconds_since(start) / 1e9, tuttiMin);
+  }
+
+  // A word from every rank to so many others at once: us, of the slowest rank.
+  double exchange_us(int peers) {
+    std::vector<uint64_t> arrived(static_cast<size_t>(peers));
+    const uint64_t word = 0;
+    double took_s = 0;
+    for (int times = 16;; times *= 2) {
+      check(tuttiBarrier(comm_.get(), nullptr), comm_.get(), "barrier");
+      const auto start = Clock::now();
+      for (int i = 0; i < times; ++i) {
+        check(tuttiGroupStart(), comm_.get(), "group");
+        for (int distance = 1; distance <= peers; ++distance) {
+          send(&word, sizeof word, (rank_ + distance) % ranks_);
+          receive(&arrived[static_cast<size_t>(distance) - 1], sizeof word, (rank_ - distance + ranks_) % ranks_);
+        }
+        check(tuttiGroupEnd(), comm_.get(), "an exchange");
+      }
+      took_s = combined(seconds_since(start), tuttiMax);
+      if (took_s >= kExchange_s) return took_s / times * 1e6;
+    }
+  }
+
   void send(const void* data, size_t bytes, int peer) {
     check(tuttiSend(data, bytes, tuttiUint8, peer, comm_.get(), nullptr), comm_.get(), "send");
   }
@@ -232,6 +287,9 @@ void print_summary(const Explained& explained, const PairMatrix& GBps, const Pai
   }
   std::printf("which predicts the rate from rank %d to rank %d, the worst, at %.2f of what was measured\n", explained.worst_from,
               explained.worst_to, explained.worst_ratio);
+  const Costs& costs = explained.graph.costs;
+  std::printf("a rank's own work, while all work: %.3g us a message (0: not measured), copies %.3g GB/s, sums %.3g GB/s\n",
+              costs.message_us, costs.copy_GBps, costs.reduce_GBps);
 }
 
 int report(const Options& options, const Explained& explained, const PairMatrix& GBps, const PairMatrix& latency_us) {
@@ -251,20 +309,11 @@ int report(const Options& options, const Explained& explained, const PairMatrix&
   return kOk;
 }
 
-// Becomes tutti-run, which starts the ranks: the one beside this program, else that of PATH.
 int start_ranks(const Options& options) {
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length < 0) throw std::runtime_error("cannot tell which program this is: /proc/self/exe is not there");
-  const std::string program(self, static_cast<size_t>(length)), count = std::to_string(options.ranks);
-  const std::string beside = program.substr(0, program.rfind('/') + 1) + "tutti-run";
-  const std::string launcher = access(beside.c_str(), X_OK) == 0 ? beside : "tutti-run";
-  std::vector<const char*> arguments{launcher.c_str(), "-n", count.c_str(), "--", program.c_str(), "probe"};
-  if (options.json) arguments.push_back("--json");
-  if (!options.file.empty()) arguments.insert(arguments.end(), {"-o", options.file.c_str()});
-  arguments.push_back(nullptr);
-  execvp(launcher.c_str(), const_cast<char* const*>(arguments.data()));
-  throw std::runtime_error("cannot start " + launcher + ": " + std::strerror(errno));
+  std::vector<std::string> arguments{"probe"};
+  if (options.json) arguments.emplace_back("--json");
+  if (!options.file.empty()) arguments.insert(arguments.end(), {"-o", options.file});
+  become_launcher(options.ranks, arguments);
 }
 
 int probe_ranks(const Options& options) {
@@ -281,7 +330,11 @@ int probe_ranks(const Options& options) {
   prober.measure(rounds(node_of), GBps, latency_us);
   fill(node_of, GBps);
   fill(node_of, latency_us);
-  return prober.rank() == 0 ? report(options, explain_measurement(places, GBps, latency_us), GBps, latency_us) : kOk;
+  const bool over_network = std::any_of(node_of.begin(), node_of.end(), [&](int node) { return node != node_of[0]; });
+  const Costs costs = prober.costs(over_network);
+  Explained explained = explain_measurement(places, GBps, latency_us);
+  explained.graph.costs = costs;
+  return prober.rank() == 0 ? report(options, explained, GBps, latency_us) : kOk;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// tutti-plan: which plans a machine offers for a collective, ranked by simulation against what the machine allows; and plan files:
-// verified, simulated, converted. Exit status: 0 all right, 1 wrong data or a failed operation, 2 bad usage. Messages go to stderr, results
-// to stdout. Threading: one thread.
+// tutti-plan: which plans a machine offers for a collective, ranked by simulation against what the machine allows; plan files: verified,
+// simulated, converted; and choices measured against each other, for a tuning file. Exit status: 0 all right, 1 wrong data or a failed
+// operation, 2 bad usage. Messages go to stderr, results to stdout. Threading: one thread.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -16,6 +16,7 @@
 #include "tools/picture_file.h"
 #include "tools/plan_picture.h"
 #include "tools/plan_report.h"
+#include "tools/tune.h"
 #include "topology/cluster.h"
 #include "topology/graph_json.h"
 #include "topology/machine.h"
@@ -272,6 +273,18 @@ CLI::Option* add_bytes(CLI::App& app, Arguments& arguments) {
       ->transform(CLI::AsSizeValue(false));
 }
 
+void add_tuning(CLI::App& app, tune::Options& options) {
+  app.add_option("collective", options.collectives, "which to measure (all that there is a choice for)");
+  app.add_option("-n,--ranks", options.ranks, "start so many ranks here, under tutti-run")->check(CLI::Range(2, 4096));
+  app.add_option("-b", options.least, "the smallest size, as tutti-perf counts it")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  app.add_option("-e", options.most, "the largest size")->transform(CLI::AsSizeValue(false))->capture_default_str();
+  app.add_option("-f", options.factor, "from one size to the next")->check(CLI::Range(2, 1 << 20))->capture_default_str();
+  app.add_option("--rounds", options.rounds, "alternating rounds")->check(CLI::Range(1, 10000))->capture_default_str();
+  app.add_option("-o,--output", options.file, "write the fastest there, for TUTTI_TUNING_FILE");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -302,6 +315,9 @@ int main(int argc, char** argv) {
   add_machine(*simulating, arguments.where);
   add_slots(*simulating, arguments);
   add_bytes(*simulating, arguments)->required();
+  tune::Options tune_options;
+  CLI::App* const tuning = app.add_subcommand("tune", "measures the planner's choices against all others, among the ranks of a job");
+  add_tuning(*tuning, tune_options);
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -316,6 +332,7 @@ int main(int argc, char** argv) {
     if (list->parsed()) return list_algorithms();
     if (verifying->parsed()) return verify_file(arguments);
     if (simulating->parsed()) return simulate_file(arguments);
+    if (tuning->parsed()) return tune::tune(tune_options);
     return rank_plans(arguments);
   } catch (const std::exception& error) {  // the standard library's: out of memory, mostly
     return fail(error.what());

@@ -48,6 +48,15 @@ struct Axis {
   bool operator==(const Axis&) const = default;
 };
 
+// What a rank's own work takes, where it was measured while all ranks worked; 0: it was not, and is taken to be nominal.
+struct Costs {
+  double message_us = 0;   // between two messages that one rank sends, however small
+  double copy_GBps = 0;    // 10^9 bytes of result a second
+  double reduce_GBps = 0;  // likewise, of a sum of two float32
+
+  bool operator==(const Costs&) const = default;
+};
+
 struct Graph {
   std::string name;
   std::string source;           // "detected", "declared", "measured"
@@ -55,6 +64,7 @@ struct Graph {
   std::vector<Endpoint> endpoints;
   std::vector<Switch> switches;
   std::vector<Link> links;
+  Costs costs = {};
 
   bool operator==(const Graph&) const = default;
 };

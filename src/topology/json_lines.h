@@ -1,4 +1,4 @@
-// Where in a JSON text something stands, for error messages. Internal to topology/.
+// Where in a JSON text something stands, for error messages.
 // Threading: pure functions.
 #pragma once
 

@@ -70,6 +70,20 @@ TEST(GraphJsonReader, RoundTripIsExact) {
   EXPECT_TRUE(*again == here);
 }
 
+TEST(GraphJsonReader, CostsAreReadBackAndCheckedLikeTheRest) {
+  Graph graph = *named_system("ethernet:2");
+  graph.costs = {.message_us = 5.5, .copy_GBps = 3, .reduce_GBps = 2.25};
+  Result<Graph> again = read(graph_to_json(graph));
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->costs, graph.costs);
+  EXPECT_NE(graph_hash(*again), graph_hash(*named_system("ethernet:2")));
+  const auto with_costs = [](const std::string& costs) { return file_with(kEndpoints, kLinks, " \"costs\": " + costs + ","); };
+  EXPECT_EQ(refusal(with_costs("{\"message_us\": 3}")), "accepted");
+  EXPECT_NE(refusal(with_costs("7")).find("costs is 7, but must be an object"), std::string::npos);
+  EXPECT_NE(refusal(with_costs("{\"message_us\": -1}")).find("message_us is -1, but must be 0"), std::string::npos);
+  EXPECT_NE(refusal(with_costs("{\"colour\": 1}")).find("unknown key 'colour'"), std::string::npos);
+}
+
 TEST(GraphJsonReader, WhatIsMissingHasItsDefault) {
   Result<Graph> graph = read(file_with(kEndpoints, kLinks));
   ASSERT_TRUE(graph.ok()) << graph.status().message();

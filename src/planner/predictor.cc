@@ -55,6 +55,18 @@ class Predictor::Samples {
     return true;
   }
 
+  // Whether any sends to others than its nearest neighbours.
+  bool send_far(const Network& network) {
+    for (size_t nth = 0; nth < ranks_.size(); ++nth) {
+      for (const auto& channel : program(nth).channels) {
+        for (const Instruction& step : channel) {
+          if (step.send_peer != kNoPeer && network.nearest_by(ranks_[nth], step.send_peer) == Network::kNoEdge) return true;
+        }
+      }
+    }
+    return false;
+  }
+
   // What all ranks have together: rank 0, which may be a root, and as many as the others on an average.
   uint64_t all_instructions() {
     uint64_t others = 0;
@@ -131,10 +143,14 @@ void Predictor::plan(Planned& planned) {
     return keep(lay_symmetric(samples.program(0), topology_.network(), *found, *found, routes_));
   }
   const uint64_t instructions = samples.all_instructions();
-  if (instructions > budget_ && plan_as_if(planned, samples)) return;
-  if (instructions > budget_) {
-    planned.refused =
-        Status(Code::kInvalidUsage, "more work than the budget lets simulate: some " + std::to_string(instructions) + " instructions");
+  // A search for ways looks at all vertices for each rank that does not send to its nearest neighbours alone.
+  constexpr uint64_t kMostLookedAt = uint64_t{1} << 26;
+  const auto looked_at = static_cast<uint64_t>(topology_.nranks()) * static_cast<uint64_t>(topology_.network().vertices());
+  const bool too_wide = looked_at > kMostLookedAt && samples.send_far(topology_.network());
+  if ((instructions > budget_ || too_wide) && plan_as_if(planned, samples)) return;
+  if (instructions > budget_ || too_wide) {
+    planned.refused = Status(Code::kInvalidUsage, "more work than the budget lets simulate: some " + std::to_string(instructions) +
+                                                      " instructions" + (too_wide ? ", and the ways of all ranks" : ""));
     return;
   }
   make_room(instructions);
@@ -202,6 +218,9 @@ Result<Simulated> Predictor::predict(const PlanRequest& request, const PlanChoic
   SimulateOptions options = options_;
   if (choice.slice_bytes != 0) options.slice_bytes = choice.slice_bytes;
   options.give_up_us = give_up_us;
+  // Sharing of edges is work beside the instructions, and may be the most of it where all ranks are followed.
+  const uint64_t work_of_instruction = plan.symmetry != nullptr ? 12 : 3;
+  if (options.max_work == 0) options.max_work = work_of_instruction * budget_;
   const uint64_t affordable = std::max<uint64_t>(2, budget_ / std::max<uint64_t>(1, plan.laid.steps.size()));
   options.max_slices = options.max_slices == 0 ? affordable : std::min(options.max_slices, affordable);
   Result<Simulated> simulated = simulate(plan.laid, bytes, options);

@@ -75,8 +75,9 @@ class Trial {
     enough_us_ = offer.least_us * kEnough;
     most_work_ = most_work;
     consider_middle(offer.choice(offer.channels.front()));
-    if (offer.channels.size() > 1) consider_middle(offer.choice(offer.channels.back()));
-    if (best_ && offer.least_us <= fastest_us) {
+    const bool may_win = enough_us_ < fastest_us;
+    if (may_win && offer.channels.size() > 1) consider_middle(offer.choice(offer.channels.back()));
+    if (may_win && best_) {
       climb_channels(offer);
       climb_slices();
     }

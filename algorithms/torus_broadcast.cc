@@ -13,8 +13,10 @@
 // Steps: at most sum floor(k_i/2) + k/2 of the longest ring for the first slice (mesh: sum(k_i-1) + 1), then 1 for each; with e links of
 // the rank that has fewest, 2D on a torus, D on a mesh, a link carries N/e bytes: the least possible where links are alike. N = bytes of
 // the buffer. Any shape, any root; commutative reductions. Every child is served by a channel of its own, so that all a rank's links are
-// busy. Johnsson, Ho: "Optimum broadcasting and personalized communication in hypercubes", IEEE Transactions on Computers 1989, whose trees
-// of the hypercube these are, with its links lengthened into lines; derived here from them: the rings, which are gone round half by half.
+// busy.
+//
+// Johnsson, Ho: "Optimum broadcasting and personalized communication in hypercubes", IEEE Transactions on Computers 1989, whose trees of
+// the hypercube these are, with its links lengthened into lines; derived here from them: the rings, which are gone round half by half.
 #include <algorithm>
 #include <vector>
 

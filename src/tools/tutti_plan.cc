@@ -158,8 +158,8 @@ Result<Collective> collective_named(const std::string& name) {
   return Status(Code::kInvalidArgument, "there is no collective '" + name + "': there are " + names);
 }
 
-// The first few again, with all slices: a quarter tells which is the fastest, but a deep pipeline's first slices may be some percent faster than
-// the rest.
+// The first few again, with all slices: a quarter tells which is the fastest, but a deep pipeline's first slices may be some percent faster
+// than the rest.
 void refine(const Topology& topology, const SimulateOptions& simulate, const PlanRequest& request, uint64_t block, Ranking& ranking) {
   constexpr size_t kFew = 3;
   Predictor predictor(topology, simulate, kBudget);

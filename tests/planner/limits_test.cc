@@ -1,5 +1,5 @@
-// What machines allow, and what is found for them: no plan of any algorithm is predicted faster than the bound, on any machine or random graph; and
-// on machines that are not regular the best plan comes near it.
+// What machines allow, and what is found for them: no plan of any algorithm is predicted faster than the bound, on any machine or random
+// graph; and on machines that are not regular the best plan comes near it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -50,12 +50,14 @@ int check_all(const Topology& topology, const std::string& name, const PlanReque
             const PlanChoice choice{.algorithm = algorithm->name, .channels = count, .parameter = parameter, .slice_bytes = slice};
             Result<Simulated> predicted = predictor.predict(request, choice, block);
             if (!predicted.ok()) continue;  // more than the budget
-            const int blocks = std::max(input_blocks(request.collective, request.nranks), output_blocks(request.collective, request.nranks));
+            const int blocks =
+                std::max(input_blocks(request.collective, request.nranks), output_blocks(request.collective, request.nranks));
             const double bytes = static_cast<double>(block) * blocks;
             const double bound = std::max(latency_us, first_us + transfer.us_per_byte * bytes);
             EXPECT_GE(predicted->time_us, bound * (1 - 1e-6))
                 << collective_name(request.collective) << " by " << algorithm->name << " on " << name << ": root " << request.root << ", "
-                << count << " channels, parameter " << parameter << ", " << block << " bytes, slices of " << slice << "; binds " << transfer.cut;
+                << count << " channels, parameter " << parameter << ", " << block << " bytes, slices of " << slice << "; binds "
+                << transfer.cut;
             if (predicted->time_us < bound * (1 - 1e-6)) return 0;
             ++plans;
           }
@@ -79,10 +81,23 @@ int check_all(const Topology& topology, const std::string& name, const Sizes& si
 }
 
 TEST(NoPlan, IsAboveTheBoundOnAMachine) {
-  const auto machines = {"dgx-h100",       "dgx-h100,chips=5",       "dgx-h100:2,chips=3", "dgx-h100,innetwork=yes", "mi300x",
-                         "groq-node:2",    "tpu-v5e:3x4",            "tpu-v5e:4x4,wrap=11", "tpu-v4:2x2x3",          "trn2",
-                         "trn2-ultra:2x3x3", "cs3:6",                "rail:2x4",            "fat-tree:9,k=4",        "fat-tree:8,k=4,oversubscription=3",
-                         "ethernet:5",     "dgx-h100,chips=3+mi300x,chips=5"};
+  const auto machines = {"dgx-h100",
+                         "dgx-h100,chips=5",
+                         "dgx-h100:2,chips=3",
+                         "dgx-h100,innetwork=yes",
+                         "mi300x",
+                         "groq-node:2",
+                         "tpu-v5e:3x4",
+                         "tpu-v5e:4x4,wrap=11",
+                         "tpu-v4:2x2x3",
+                         "trn2",
+                         "trn2-ultra:2x3x3",
+                         "cs3:6",
+                         "rail:2x4",
+                         "fat-tree:9,k=4",
+                         "fat-tree:8,k=4,oversubscription=3",
+                         "ethernet:5",
+                         "dgx-h100,chips=3+mi300x,chips=5"};
   for (const char* name : machines) {
     if (kUnderSanitizer && std::string(name).size() > 8) continue;
     EXPECT_GT(check_all(*system_topology(name), name, {{8, 3 << 20}, {1, 4}}), 100) << name;
@@ -118,10 +133,18 @@ struct Irregular {
 TEST(IrregularGraphs, TheBestPlanComesNearTheBound) {
   const Collective a2a = Collective::kAllToAll, gather = Collective::kGather, scatter = Collective::kScatter;
   const Irregular machines[] = {
-      {"torus 4x4, a link broken", +[] { return torus_topology(4, 4, true); },
+      {"torus 4x4, a link broken",
+       +[] { return torus_topology(4, 4, true); },
        {{Collective::kAllReduce, 80}, {a2a, 43}, {gather, 58}, {scatter, 83}}},
-      {"islands of 3 and 5", +[] { return islands_topology({3, 5}); }, {{gather, 41}, {scatter, 41}}},
-      {"islands of 4, NICs of 50, 25, 12.5", +[] { return islands_topology({4, 4}, 450, {50, 25, 12.5}); },
+      {"islands of 3 and 5",
+       +[] {
+         return islands_topology({3, 5});
+       },
+       {{gather, 41}, {scatter, 41}}},
+      {"islands of 4, NICs of 50, 25, 12.5",
+       +[] {
+         return islands_topology({4, 4}, 450, {50, 25, 12.5});
+       },
        {{a2a, 44}, {gather, 44}, {scatter, 44}}},
       {"7 on a switch", +[] { return islands_topology({7}); }, {}},
       {"13 on a switch", +[] { return islands_topology({13}); }, {}},

@@ -2,6 +2,7 @@
 // verified, simulated, converted. Exit status: 0 all right, 1 wrong data or a failed operation, 2 bad usage. Messages go to stderr, results
 // to stdout. Threading: one thread.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <sstream>

@@ -36,15 +36,17 @@ struct Partition {
 };
 Partition partition_of(const Topology& topology, const std::vector<int>& group_of_rank, std::string of);
 
-// Of each rank the first switch that joins more than two vertices on its way up: a leaf switch, an NVSwitch; its own vertex where there is none.
+// Of each rank the first switch that joins more than two vertices on its way up: a leaf switch, an NVSwitch; its own vertex where there is
+// none.
 std::vector<uint32_t> leaves_of_ranks(const Topology& topology);
 
 // The ranks' kinds by colour refinement: two ranks that a symmetry of the network exchanges have one kind (the opposite need not hold).
 // `marked` (a rank, or -1) is of a kind of its own.
 std::vector<int> kinds_of_ranks(const Topology& topology, int marked);
 
-// Endpoints, nodes, islands, what hangs below one switch, halves and prefixes of these, axes; where the network is not too large (4,096 endpoints) also sweeps in the
-// order of the ranks, of the distance and of the Fiedler vector, and the best of all for an all-to-all improved by single moves.
+// Endpoints, nodes, islands, what hangs below one switch, halves and prefixes of these, axes; where the network is not too large (4,096
+// endpoints) also sweeps in the order of the ranks, of the distance and of the Fiedler vector, and the best of all for an all-to-all
+// improved by single moves.
 std::vector<Cut> structured_cuts(const Topology& topology);
 std::vector<Partition> structured_partitions(const Topology& topology);
 

@@ -2,6 +2,7 @@
 // simulated, converted; and choices measured against each other, for a tuning file. Exit status: 0 all right, 1 wrong data or a failed
 // operation, 2 bad usage. Messages go to stderr, results to stdout. Threading: one thread.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -167,8 +168,8 @@ Result<Collective> collective_named(const std::string& name) {
   return Status(Code::kInvalidArgument, "there is no collective '" + name + "': there are " + names);
 }
 
-// The first few again, with all slices: half of them tell which is the fastest, but a deep pipeline's first slices may be some percent faster than
-// the rest.
+// The first few again, with all slices: half of them tell which is the fastest, but a deep pipeline's first slices may be some percent
+// faster than the rest.
 void refine(const Topology& topology, const SimulateOptions& simulate, const PlanRequest& request, uint64_t block, Ranking& ranking) {
   constexpr size_t kFew = 3;
   Predictor predictor(topology, simulate, kBudget);

@@ -203,7 +203,8 @@ void expect_exact(const Topology& topology, const std::string& name) {
     for (const int root : has_root(collective) ? std::vector<int>{0, topology.nranks() / 2} : std::vector<int>{0}) {
       const double expected = brute.bound(collective, root);
       const TransferBound found = transfer_bound(topology, collective, root);
-      EXPECT_NEAR(found.us_per_byte / expected, 1, 1e-9) << name << " " << collective_name(collective) << ", root " << root << ": " << found.cut;
+      EXPECT_NEAR(found.us_per_byte / expected, 1, 1e-9)
+          << name << " " << collective_name(collective) << ", root " << root << ": " << found.cut;
       EXPECT_EQ(found.search.substr(0, 5), "exact") << name << " " << collective_name(collective);
     }
   }
@@ -256,10 +257,23 @@ TEST(Bound, EqualsAnExhaustiveSearchUpToTwelveRanks) {
 }
 
 TEST(Bound, EqualsAnExhaustiveSearchOnMachines) {
-  const auto machines = {"dgx-h100",       "dgx-h100,innetwork=yes",  "mi300x",           "groq-node",   "tpu-v5e:3x4",     "tpu-v5e:2x5,wrap=01",
-                         "tpu-v4:2x2x3",   "trn2:3x4",                "trn2-ultra:2x2x3", "cs3:9",       "cs3:9,innetwork=no",
-                         "rail:2x2",       "fat-tree:6,k=4",          "ethernet:7",       "dgx-h100:2,chips=4",
-                         "fat-tree:6,k=4,oversubscription=3",         "dgx-h100,chips=3+mi300x,chips=5"};
+  const auto machines = {"dgx-h100",
+                         "dgx-h100,innetwork=yes",
+                         "mi300x",
+                         "groq-node",
+                         "tpu-v5e:3x4",
+                         "tpu-v5e:2x5,wrap=01",
+                         "tpu-v4:2x2x3",
+                         "trn2:3x4",
+                         "trn2-ultra:2x2x3",
+                         "cs3:9",
+                         "cs3:9,innetwork=no",
+                         "rail:2x2",
+                         "fat-tree:6,k=4",
+                         "ethernet:7",
+                         "dgx-h100:2,chips=4",
+                         "fat-tree:6,k=4,oversubscription=3",
+                         "dgx-h100,chips=3+mi300x,chips=5"};
   for (const char* name : machines) expect_exact(*system_of(name), name);
   expect_exact(*torus_topology(3, 4, true), "broken torus");
   expect_exact(*islands_topology({3, 5}, 450, {50, 25, 12.5}), "islands of 3 and 5");

@@ -4,12 +4,10 @@
 //
 //   referee PLAN.json MACHINE.json --bytes N [--slice-bytes N] [--depth N] [--injection US] [--reduce BYTES_PER_US]
 //
-// An instruction that takes time is an Exec; a message is an Exec of its latency, then a Comm of its bytes; a slot's way back is an Exec of the
-// latency.
-// Links have no latency of their own: SimGrid would give flows of longer latency smaller shares, as TCP does. One SimGrid second is one us.
-// A rank injects its messages in the order in which they are ready; where several are at one moment, in the order in which SimGrid ends what
-// they waited for.
-// Threading: one thread.
+// An instruction that takes time is an Exec; a message is an Exec of its latency, then a Comm of its bytes; a slot's way back is an Exec of
+// the latency. Links have no latency of their own: SimGrid would give flows of longer latency smaller shares, as TCP does. One SimGrid
+// second is one us. A rank injects its messages in the order in which they are ready; where several are at one moment, in the order in
+// which SimGrid ends what they waited for. Threading: one thread.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -155,8 +153,8 @@ std::vector<size_t> best_ways(const Machine& machine, size_t from) {
 
 // --- the plan
 
-// Something that takes time: a delay of a rank, or a message's flow. SimGrid is told of it only when it may begin: an activity that exists but
-// waits makes the end of every other dearer there.
+// Something that takes time: a delay of a rank, or a message's flow. SimGrid is told of it only when it may begin: an activity that exists
+// but waits makes the end of every other dearer there.
 struct Task {
   int rank = 0;
   double us = 0;
@@ -369,7 +367,7 @@ class Replay {
   size_t finished_ = 0;
   std::unordered_map<const sg4::Activity*, std::pair<size_t, sg4::ActivityPtr>> running_;  // by SimGrid's name: the task; held until done
   sg4::ActivityPtr ended_;
-  std::map<int, double> injector_free_;                                                    // of each rank: from when on
+  std::map<int, double> injector_free_;  // of each rank: from when on
   std::map<Key, Fifo> fifos_;
   std::map<int, std::vector<size_t>> ways_;  // best_ways() of each rank that sends
   std::set<std::pair<int, int>> routed_;

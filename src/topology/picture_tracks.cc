@@ -84,7 +84,8 @@ struct Bundle {
 };
 
 std::string title_of(const std::string& channel, const Bundle& bundle) {
-  std::string out = "channel " + channel + ": rank " + std::to_string(bundle.first_from) + " \xe2\x86\x92 rank " + std::to_string(bundle.first_to);
+  std::string out =
+      "channel " + channel + ": rank " + std::to_string(bundle.first_from) + " \xe2\x86\x92 rank " + std::to_string(bundle.first_to);
   if (bundle.hops > 1) out += " and " + std::to_string(bundle.hops - 1) + " more the same way";
   return out + "\n" + bytes_text(bundle.bytes);
 }

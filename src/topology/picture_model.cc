@@ -186,7 +186,7 @@ class ModelBuilder {
     for (const uint32_t e : cluster.endpoints) ++contents[graph_.endpoints[e].vendor + " " + graph_.endpoints[e].device];
     std::string kind = std::to_string(cluster.nodes.size()) + "," + std::to_string(cluster.ports.size()) + "," +
                        std::to_string(cluster.between.size()) + "," + std::to_string(cluster.inside.size()) + "," + cluster.island;
-    for (const auto& [what, count] : contents) kind += "," + std::to_string(count) + " " + what;
+    for (const auto& [what, count] : contents) kind.append(",").append(std::to_string(count)).append(" ").append(what);
     return kind;
   }
 

@@ -109,7 +109,7 @@ int KindColours::of(const std::string& kind) {
 std::string vendor_class(const std::string& vendor) {
   size_t i = 0;
   while (i + 1 < std::size(kVendors) && kVendors[i].name != std::string_view(vendor)) ++i;
-  return "v" + std::to_string(i);
+  return std::string("v").append(std::to_string(i));
 }
 
 }  // namespace tutti::picture

@@ -50,7 +50,7 @@ class TrackMaker {
       const Wire& wire = scene_.wires[w];
       const Curve curve = lane(wire, item, aside_);
       if (out.empty()) {
-        out = "M" + at(curve.at[0]);
+        out.append("M").append(at(curve.at[0]));
       } else {
         out += through(scene_.items[item], last, curve);
       }

@@ -27,12 +27,14 @@ std::vector<Pairs> sent(const Algorithm& algorithm, const Topology& topology, co
   const auto is_shown = [&](int rank) { return std::binary_search(shown.begin(), shown.end(), rank); };
   for (const int rank : shown) {
     const Program program = algorithm.generate(request, choice, topology, rank);
-    if (channels.size() < program.channels.size()) channels.resize(program.channels.size());
     for (size_t c = 0; c < program.channels.size(); ++c) {
+      // What people call a channel is what its FIFOs are numbered by: a rank may have many strands that share the number.
+      const auto fifo = static_cast<size_t>(program.fifo(c));
+      if (channels.size() <= fifo) channels.resize(fifo + 1);
       for (const Instruction& instruction : program.channels[c]) {
         const double bytes = bytes_of(instruction, block);
-        if (instruction.send_peer != kNoPeer) channels[c][{rank, instruction.send_peer}] += bytes;
-        if (instruction.recv_peer != kNoPeer && !is_shown(instruction.recv_peer)) channels[c][{instruction.recv_peer, rank}] += bytes;
+        if (instruction.send_peer != kNoPeer) channels[fifo][{rank, instruction.send_peer}] += bytes;
+        if (instruction.recv_peer != kNoPeer && !is_shown(instruction.recv_peer)) channels[fifo][{instruction.recv_peer, rank}] += bytes;
       }
     }
   }
@@ -64,6 +66,7 @@ PictureOverlay plan_overlay(const Topology& topology, const PlanRequest& request
     for (size_t i = 0; i < to.size(); ++i) ways[{from, to[i]}] = std::move(routes[i]);
   }
   for (size_t c = 0; c < channels.size(); ++c) {
+    if (channels[c].empty()) continue;
     PictureChannel& channel = overlay.channels.emplace_back(PictureChannel{.name = std::to_string(c), .hops = {}});
     for (const auto& [pair, sum] : channels[c]) {
       if (const auto way = ways.find(pair); way != ways.end()) channel.hops.push_back({pair.first, pair.second, sum, way->second});

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "topology/text_lines.h"
+
 namespace tutti {
 namespace {
 
@@ -17,9 +19,11 @@ std::string slice_text(uint32_t bytes) {
 
 std::string report_as_text(const PlanReport& report) {
   char line[256];
-  std::snprintf(line, sizeof line, "%s of %llu bytes on %s, %d ranks\nbound %.6g us: ", collective_name(report.collective),
-                static_cast<unsigned long long>(report.bytes), report.system.c_str(), report.ranks, report.bound.time_us);
-  std::string out = line + report.bound.cut + "\n\n";
+  std::snprintf(line, sizeof line, "%s of %llu bytes on %s, %d ranks\n", collective_name(report.collective),
+                static_cast<unsigned long long>(report.bytes), report.system.c_str(), report.ranks);
+  std::string out = line;
+  std::snprintf(line, sizeof line, "bound %.6g us: ", report.bound.time_us);
+  out += wrapped(line + report.bound.cut, 0) + "\n";
   std::snprintf(line, sizeof line, "%-20s %9s %8s %8s %14s %9s\n", "algorithm", "parameter", "channels", "slices", "predicted us",
                 "% bound");
   out += line;
@@ -30,8 +34,9 @@ std::string report_as_text(const PlanReport& report) {
     out += line;
   }
   for (const Skipped& skipped : report.ranking.skipped) {
-    out +=
-        skipped.choice.algorithm + " with " + std::to_string(skipped.choice.channels) + " channels: not simulated: " + skipped.why + "\n";
+    out += wrapped(skipped.choice.algorithm + " with " + plural(static_cast<size_t>(skipped.choice.channels), "channel") +
+                       ": not simulated: " + skipped.why,
+                   0);
   }
   std::snprintf(line, sizeof line, "chosen in %.3g s; rank 0's program of the first has %llu instructions\n", report.search_s,
                 static_cast<unsigned long long>(report.instructions));
@@ -69,9 +74,9 @@ std::string report_as_json(const PlanReport& report) {
 std::string report_as_title(const PlanReport& report) {
   const Candidate& best = report.ranking.candidates[0];
   char line[256];
-  std::snprintf(line, sizeof line, "%s of %llu bytes by %s, %d channel%s: %.6g us, %.1f %% of the bound", collective_name(report.collective),
-                static_cast<unsigned long long>(report.bytes), best.choice.algorithm.c_str(), best.choice.channels,
-                best.choice.channels == 1 ? "" : "s", best.predicted_us, report.percent(best));
+  std::snprintf(line, sizeof line, "%s of %llu bytes by %s, %d channel%s: %.6g us, %.1f %% of the bound",
+                collective_name(report.collective), static_cast<unsigned long long>(report.bytes), best.choice.algorithm.c_str(),
+                best.choice.channels, best.choice.channels == 1 ? "" : "s", best.predicted_us, report.percent(best));
   return line;
 }
 

@@ -183,7 +183,8 @@ void refine(const Topology& topology, const SimulateOptions& simulate, const Pla
 }
 
 // The best of a ranking over its machine.
-Status draw_best(const PlanReport& report, const PlanRequest& request, const Topology& topology, Predictor& predictor, const PictureFiles& files) {
+Status draw_best(const PlanReport& report, const PlanRequest& request, const Topology& topology, Predictor& predictor,
+                 const PictureFiles& files) {
   const Candidate& best = report.ranking.candidates[0];
   const uint64_t block = block_bytes(report.collective, report.ranks, report.bytes);
   Result<Simulated> simulated = predictor.predict(request, best.choice, block);
@@ -240,7 +241,8 @@ int rank_plans(const Arguments& arguments) {
     return xml.ok() ? print(*xml) : fail(xml.status().message());
   }
   if (arguments.pictures.wanted()) {
-    if (const Status drawn = draw_best(report, request, **topology, predictor, arguments.pictures); !drawn.ok()) return fail(drawn.message());
+    if (const Status drawn = draw_best(report, request, **topology, predictor, arguments.pictures); !drawn.ok())
+      return fail(drawn.message());
   }
   if (arguments.json) return print(report_as_json(report));
   std::string out = report_as_text(report);

@@ -16,6 +16,7 @@
 #include "topology/machine.h"
 #include "topology/show.h"
 #include "topology/systems.h"
+#include "topology/text_lines.h"
 #include "topology/topology.h"
 #include "tutti/tutti.h"
 
@@ -34,24 +35,6 @@ int fail(const std::string& message) {
 int print(const std::string& result) {
   const bool written = std::fwrite(result.data(), 1, result.size(), stdout) == result.size();
   return std::fflush(stdout) == 0 && written ? kOk : fail("cannot write to standard output");
-}
-
-// Breaks `sentence` at blanks into lines of at most 80 columns, each behind `indent` blanks.
-std::string wrapped(std::string_view sentence, size_t indent) {
-  const size_t room = 80 - indent;
-  std::string out;
-  while (!sentence.empty()) {
-    size_t end = sentence.size();
-    if (end > room) {
-      const size_t blank = sentence.rfind(' ', room);
-      end = blank == std::string_view::npos || blank == 0 ? room : blank;
-    }
-    out += std::string(indent, ' ') + std::string(sentence.substr(0, end)) + "\n";
-    sentence.remove_prefix(end);
-    const size_t next = sentence.find_first_not_of(' ');
-    sentence.remove_prefix(next == std::string_view::npos ? sentence.size() : next);
-  }
-  return out;
 }
 
 // What to show, and how.
@@ -74,7 +57,7 @@ std::string describe_bounds(const tutti::Topology& topology) {
     char row[128];
     std::snprintf(row, sizeof row, "  %-15s %9.4g  ", tutti::collective_name(collective), 1 / bound.us_per_byte / 1000);
     constexpr size_t kIndent = 28;
-    out += row + wrapped(bound.cut, kIndent).substr(kIndent);
+    out += row + tutti::wrapped(bound.cut, kIndent).substr(kIndent);
   }
   char row[128];
   std::snprintf(row, sizeof row, "  %-15s %9.4g  us: rounds of one latency, or the farthest pair\n", "8 B all_reduce",
@@ -126,7 +109,7 @@ int show_environment() {
     const char* const given = variable.secret ? "(set; not shown)" : value;
     out += std::string("\n") + (set ? "* " : "  ") + variable.name + "=" + (set ? given : variable.fallback) + "\n";
     if (set) out += "    default: " + shown(variable.fallback) + "\n";
-    out += wrapped(variable.meaning, 4);
+    out += tutti::wrapped(variable.meaning, 4);
   }
   const int status = print(out);
   const auto& config = tutti::process_config();
@@ -146,7 +129,7 @@ int list_systems() {
       "Names for --system: NAME, NAME:m, NAME:AxB[xC] (a torus's shape), with options\n"
       "(NAME:4x8,wrap=10), and several joined by their NICs (NAME:2+OTHER:2).\n";
   for (const tutti::SystemFamily& family : tutti::system_families()) {
-    out += "\n" + family.name + ": " + family.structure + "\n" + wrapped(facts_of(family), 4);
+    out += "\n" + family.name + ": " + family.structure + "\n" + tutti::wrapped(facts_of(family), 4);
   }
   return print(out);
 }

@@ -11,10 +11,16 @@
 namespace tutti {
 namespace {
 
-// "a", "a, b", "a .. z": some names, the first and the last.
+// "a", "a, b", "x/a .. z": some names, the first and the last; of that, where they are long, without the path that both have.
 std::string names(const std::vector<std::string>& list) {
   if (list.size() == 1) return list[0];
-  return list.front() + (list.size() == 2 ? ", " : " .. ") + list.back();
+  constexpr size_t kRoom = 40;
+  const std::string &first = list.front(), &last = list.back();
+  size_t shared = 0;
+  for (size_t i = 0; first.size() + last.size() + 4 > kRoom && i < std::min(first.size(), last.size()) && first[i] == last[i]; ++i) {
+    if (first[i] == '/') shared = i + 1;
+  }
+  return first + (list.size() == 2 ? ", " : " .. ") + last.substr(shared);
 }
 
 // "8 x nvidia cuda", "2 x cpu host, 1 x amd hip"

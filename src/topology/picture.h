@@ -1,8 +1,8 @@
 // The machine as a picture: SVG without scripts (numbers by hovering, the channels of a plan by pointing at the legend), or one HTML file
 // around it (tooltips, channels to pick, links by load). Nothing is loaded from anywhere. Light and dark as the viewer prefers.
 //
-// Equal things stand together: of many nodes the first and the last are drawn and a card for the others, so that a picture's size is bounded
-// whatever the machine's.
+// Equal things stand together: of many nodes the first and the last are drawn and a card for the others, so that a picture's size is
+// bounded whatever the machine's.
 //
 //   picture_model    what belongs together: clusters (nodes, islands) with their NICs and switches, and the levels of switches above
 //   picture_layout   where everything stands: a Scene (picture_scene.h); picture_inside for one cluster, picture_torus for a torus

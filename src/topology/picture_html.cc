@@ -78,10 +78,14 @@ constexpr const char* kScript = R"((function () {
     label.textContent = channels.length === 1 ? 'The plan' : 'Channel';
     bar.insertBefore(label, document.getElementById('push'));
     var names = channels.map(function (c, i) { return channels.length === 1 ? null : i; }).filter(function (n) { return n !== null; });
-    ['all'].concat(names.slice(0, 32), ['none']).forEach(function (which) {
+    ['all'].concat(names.slice(0, 16), ['none']).forEach(function (which) {
       var words = channels.length === 1 ? (which === 'all' ? 'shown' : 'hidden') : String(which);
       picks.push({ which: which, button: button(words, function () { pick(which); }) });
     });
+    if (names.length > 16) {
+      var next = 15;
+      button('next', function () { next = (next + 1) % names.length; pick(next); }, 'the channels from 16 on, one after the other');
+    }
     all('.pick').forEach(function (p) { p.addEventListener('click', function () { pick(Number(p.getAttribute('data-c'))); }); });
     var off = all('.ch.off').length;
     pick(off ? 0 : 'all');
@@ -106,8 +110,9 @@ std::string picture_html(const Graph& graph, const PictureOverlay* overlay) {
   const std::string title = picture::escaped(overlay != nullptr ? graph.name + ": " + overlay->title : graph.name);
   return "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\"><head><meta charset=\"utf-8\"/>"
          "<meta name=\"viewport\" content=\"width=device-width\"/><meta name=\"color-scheme\" content=\"light dark\"/><title>" +
-         title + "</title>\n<style>" + kPageStyle + "@media (prefers-color-scheme:dark){" + dark_page(":root:not([data-theme=light])") + "}\n" +
-         dark_page(":root[data-theme=dark]") + "</style></head>\n<body><div id=\"bar\"><b>Tutti</b><span id=\"push\"></span></div>\n<main>\n" +
+         title + "</title>\n<style>" + kPageStyle + "@media (prefers-color-scheme:dark){" + dark_page(":root:not([data-theme=light])") +
+         "}\n" + dark_page(":root[data-theme=dark]") +
+         "</style></head>\n<body><div id=\"bar\"><b>Tutti</b><span id=\"push\"></span></div>\n<main>\n" +
          picture::draw(graph, overlay, true) + "</main>\n<div id=\"tip\"></div>\n<script>/*<![CDATA[*/\n" +
          "window.addEventListener('error', function (e) { document.documentElement.dataset.error = e.message; });\n" + kScript +
          "/*]]>*/</script>\n</body></html>\n";

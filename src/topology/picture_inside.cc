@@ -10,8 +10,7 @@
 namespace tutti::picture {
 namespace {
 
-constexpr double kItemHeight = 24, kPortHeight = 18, kBarHeight = 26;
-constexpr double kRowGap = 38;   // between rows that links join
+constexpr double kItemHeight = 24;
 constexpr double kPi = 3.14159265358979323846;
 
 bool has_direct_links(const Model& model, const std::vector<uint32_t>& endpoints) {
@@ -26,48 +25,11 @@ std::string kind_of_endpoint(const Model& model, uint32_t e) {
   return model.graph->endpoints[e].vendor + " " + model.graph->endpoints[e].device;
 }
 
-Item more(std::vector<uint32_t> vertices, Box box) {
-  Item item{.shape = Shape::kMore, .box = box, .vertices = std::move(vertices)};
-  item.label = "+" + std::to_string(item.vertices.size());
-  return item;
-}
-
-// Which item stands for a vertex.
-std::unordered_map<uint32_t, uint32_t> positions(const Piece& piece) {
-  std::unordered_map<uint32_t, uint32_t> item_of;
-  for (uint32_t i = 0; i < piece.items.size(); ++i) {
-    for (const uint32_t v : piece.items[i].vertices) item_of[v] = i;
-  }
-  return item_of;
-}
-
-// The items that a vertex is joined to, each once, ascending.
-std::vector<uint32_t> joined_items(const Model& model, const std::unordered_map<uint32_t, uint32_t>& item_of, uint32_t vertex) {
-  std::set<uint32_t> items;
-  for (const uint32_t v : model.neighbours[vertex]) {
-    if (const auto found = item_of.find(v); found != item_of.end()) items.insert(found->second);
-  }
-  return {items.begin(), items.end()};
-}
-
-// Moves boxes of one row, given by their wanted centres, so far that none overlap; keeps their order.
-void spread(std::vector<Item>& row, double gap) {
-  std::stable_sort(row.begin(), row.end(), [](const Item& a, const Item& b) { return a.box.centre().x < b.box.centre().x; });
-  for (size_t i = 1; i < row.size(); ++i) row[i].box.x = std::max(row[i].box.x, row[i - 1].box.right() + gap);
-}
-
-void shift(Piece& piece, Point by) {
-  for (Item& item : piece.items) item.box.x += by.x, item.box.y += by.y;
-  for (Frame& frame : piece.frames) frame.box.x += by.x, frame.box.y += by.y;
-  for (auto& [pair, curve] : piece.curves) {
-    for (Point& at : curve.at) at = at + by;
-  }
-}
-
 // Endpoints of some nodes side by side; where there are several nodes, each in a frame of its own.
 class Row {
  public:
-  Row(const Model& model, const Cluster& cluster, const Room& room, Piece& piece) : model_(model), cluster_(cluster), room_(room), piece_(piece) {}
+  Row(const Model& model, const Cluster& cluster, const Room& room, Piece& piece)
+      : model_(model), cluster_(cluster), room_(room), piece_(piece) {}
 
   // Nodes [begin, end) of the cluster; its width.
   double lay(size_t begin, size_t end, double y) {
@@ -86,12 +48,13 @@ class Row {
       const std::vector<uint32_t>& node = cluster_.nodes[begin + shown.first];
       const double left = x;
       if (several) x += kPad;
-      for (const Shown& each : collapse(static_cast<uint32_t>(node.size()), several ? 8 : most_, [&](uint32_t i) { return kind_of_endpoint(model_, node[i]); })) {
-        const double width = each.count > 1 ? std::max(44.0, room_.unit * 1.4) : room_.unit - 4;
-        const Box box{x + 2, y, width, kItemHeight};
+      for (const Shown& each : collapse(static_cast<uint32_t>(node.size()), several ? 8 : most_,
+                                        [&](uint32_t i) { return kind_of_endpoint(model_, node[i]); })) {
+        const double width = each.count > 1 ? std::max(44.0, room_.unit * 1.4) : room_.unit - (room_.unit < 20 ? 3 : 4);
+        const Box box{x + 1.5, y, width, kItemHeight};
         const std::vector<uint32_t> members(node.begin() + each.first, node.begin() + each.first + each.count);
         piece_.items.push_back(each.count > 1 ? more(members, box) : Item{.shape = Shape::kEndpoint, .box = box, .vertices = members});
-        x += width + 4;
+        x += width + (room_.unit < 20 ? 3 : 4);
       }
       if (!several) continue;
       x += kPad;
@@ -111,7 +74,7 @@ class Row {
     std::vector<uint32_t> members;
     for (size_t n = first; n < first + count; ++n) members.insert(members.end(), cluster_.nodes[n].begin(), cluster_.nodes[n].end());
     Item item = more(std::move(members), {x, y - kPad - 12, kCard, kItemHeight + 2 * kPad + 12});
-    item.label = "+" + plural(count, "node");
+    item.label = others(count, "node");
     piece_.items.push_back(std::move(item));
     return x + kCard + kPad;
   }
@@ -127,7 +90,8 @@ double bottom_of(const Piece& piece) {
   double bottom = 0;
   for (const Item& item : piece.items) bottom = std::max(bottom, item.box.bottom());
   for (const Frame& frame : piece.frames) bottom = std::max(bottom, frame.box.bottom());
-  for (const auto& [pair, curve] : piece.curves) bottom = std::max(bottom, (curve.at[0].y + 3 * curve.at[1].y + 3 * curve.at[2].y + curve.at[3].y) / 8);
+  for (const auto& [pair, curve] : piece.curves)
+    bottom = std::max(bottom, (curve.at[0].y + 3 * curve.at[1].y + 3 * curve.at[2].y + curve.at[3].y) / 8);
   return bottom;
 }
 
@@ -170,7 +134,9 @@ Piece lay_rows(const Model& model, const Cluster& cluster, Room room) {
   const double top = nodes > 1 ? 18 : 0;
   const bool roomy = room.alone && cluster.ports.empty();
   const double gaps = nodes > 1 ? static_cast<double>(nodes) * 15 : 0;
-  const auto fitting = [&](size_t rows) { return (room.width - gaps / static_cast<double>(rows)) * static_cast<double>(rows) / static_cast<double>(endpoints); };
+  const auto fitting = [&](size_t rows) {
+    return (room.width - gaps / static_cast<double>(rows)) * static_cast<double>(rows) / static_cast<double>(endpoints);
+  };
   Row row(model, cluster, room, piece);
   const bool two = roomy && nodes > 1 && cluster.inside.size() == 1 && fitting(1) < 26 && fitting(2) >= 22;
   if (room.alone) {
@@ -231,7 +197,8 @@ Piece single(Item item) {
 
 Piece lay_circle(const Model& model, const std::vector<uint32_t>& endpoints, double width, double least_radius, uint32_t keep) {
   std::vector<Piece> parts;
-  for (const Shown& shown : collapse(static_cast<uint32_t>(endpoints.size()), keep, [&](uint32_t i) { return kind_of_endpoint(model, endpoints[i]); })) {
+  for (const Shown& shown :
+       collapse(static_cast<uint32_t>(endpoints.size()), keep, [&](uint32_t i) { return kind_of_endpoint(model, endpoints[i]); })) {
     const std::vector<uint32_t> members(endpoints.begin() + shown.first, endpoints.begin() + shown.first + shown.count);
     const Box box{0, 0, shown.count > 1 ? std::max(44.0, width) : width, kItemHeight};
     parts.push_back(single(shown.count > 1 ? more(members, box) : Item{.shape = Shape::kEndpoint, .box = box, .vertices = members}));
@@ -260,9 +227,10 @@ Piece lay_groups(const Model& model, const Cluster& cluster, const Room& room) {
   for (const Shown& shown : collapse(static_cast<uint32_t>(cluster.nodes.size()), room.alone ? 11 : 3, kind)) {
     if (shown.count > 1) {
       std::vector<uint32_t> members;
-      for (uint32_t n = shown.first; n < shown.first + shown.count; ++n) members.insert(members.end(), cluster.nodes[n].begin(), cluster.nodes[n].end());
+      for (uint32_t n = shown.first; n < shown.first + shown.count; ++n)
+        members.insert(members.end(), cluster.nodes[n].begin(), cluster.nodes[n].end());
       Item item = more(std::move(members), {0, 0, 90, 60});
-      item.label = "+" + plural(shown.count, "node");
+      item.label = others(shown.count, "node");
       parts.push_back(single(std::move(item)));
       continue;
     }
@@ -279,23 +247,14 @@ Piece lay_groups(const Model& model, const Cluster& cluster, const Room& room) {
 
 }  // namespace
 
-void append(Piece& whole, Piece part, Point to) {
-  shift(part, to);
-  const auto first = static_cast<uint32_t>(whole.items.size());
-  for (auto& [pair, curve] : part.curves) whole.curves[{pair.first + first, pair.second + first}] = curve;
-  std::move(part.items.begin(), part.items.end(), std::back_inserter(whole.items));
-  std::move(part.frames.begin(), part.frames.end(), std::back_inserter(whole.frames));
-  whole.width = std::max(whole.width, to.x + part.width);
-  whole.height = std::max(whole.height, to.y + part.height);
-}
-
 Piece lay_around(std::vector<Piece> parts, double least_radius) {
   constexpr double kStretch = 1.3, kMargin = 12;
   const size_t n = parts.size();
   std::vector<Box> boxes(n);
   const auto place = [&](double radius) {
     for (size_t i = 0; i < n; ++i) {
-      const double angle = 2 * kPi * static_cast<double>(i) / static_cast<double>(n) - kPi / 2 - (n % 2 == 0 && n > 2 ? -kPi / static_cast<double>(n) : 0);
+      const double angle =
+          2 * kPi * static_cast<double>(i) / static_cast<double>(n) - kPi / 2 - (n % 2 == 0 && n > 2 ? -kPi / static_cast<double>(n) : 0);
       boxes[i] = around({radius * kStretch * std::cos(angle), radius * std::sin(angle)}, parts[i].width, parts[i].height);
     }
   };
@@ -313,56 +272,6 @@ Piece lay_around(std::vector<Piece> parts, double least_radius) {
   for (const Box& box : boxes) least = {std::min(least.x, box.x), std::min(least.y, box.y)};
   for (size_t i = 0; i < n; ++i) append(whole, std::move(parts[i]), {boxes[i].x - least.x, boxes[i].y - least.y});
   return whole;
-}
-
-void add_ports(const Model& model, const Cluster& cluster, const Room& room, Piece& piece) {
-  if (cluster.ports.empty()) return;
-  auto item_of = positions(piece);
-  const double width = std::max(13.0, std::min(room.unit - 4, 56.0));
-  double height = 0;
-  // Switches between endpoints and ports first: the ports stand over them.
-  for (const std::vector<uint32_t>* const switches : {&cluster.between, &cluster.ports}) {
-    std::vector<Item> row;
-    for (const uint32_t s : *switches) {
-      const std::vector<uint32_t> below = joined_items(model, item_of, s);
-      const bool hidden = !below.empty() && std::all_of(below.begin(), below.end(), [&](uint32_t i) { return piece.items[i].shape == Shape::kMore; });
-      if (hidden) {
-        piece.items[below.front()].vertices.push_back(s);
-        item_of[s] = below.front();
-        continue;
-      }
-      double x = 0;
-      for (const uint32_t i : below) x += piece.items[i].box.centre().x / static_cast<double>(below.size());
-      if (below.empty()) x = piece.width / 2;
-      const bool bar = below.size() > 1 && switches->size() == 1;
-      const double own = bar ? piece.width : std::max(width, static_cast<double>(switches->size()) * 60 < piece.width ? 52.0 : width);
-      Box box = around({bar ? piece.width / 2 : x, kPortHeight / 2}, own, bar ? kBarHeight - 4 : kPortHeight);
-      row.push_back({.shape = bar ? Shape::kBar : Shape::kNic, .box = box, .vertices = {s}});
-    }
-    if (row.empty()) continue;
-    const size_t most = std::max<size_t>(4, static_cast<size_t>(std::max(piece.width, 120.0) / (width + 4)));
-    spread(row, 4);
-    if (row.size() > most) {
-      const auto first = row.begin() + static_cast<std::ptrdiff_t>(most) - 3, last = row.end() - 1;
-      Item rest{.shape = Shape::kMore, .box = around({0, kPortHeight / 2}, 44, kPortHeight)};
-      for (auto each = first; each != last; ++each) rest.vertices.push_back(each->vertices[0]);
-      rest.label = "+" + std::to_string(rest.vertices.size());
-      *first = std::move(rest);
-      row.erase(first + 1, last);
-      for (Item& item : row) item.box.x = 0;
-      for (size_t i = 1; i < row.size(); ++i) row[i].box.x = row[i - 1].box.right() + 4;
-    }
-    const double over = std::max(0.0, row.back().box.right() - std::max(piece.width, row.back().box.w));
-    for (Item& item : row) item.box.x -= over / 2;
-    const double left = std::min(0.0, row.front().box.x);
-    for (Item& item : row) item.box.x -= left;
-    shift(piece, {-left, height = kPortHeight + kRowGap});
-    for (Item& item : row) {
-      piece.width = std::max(piece.width - left, item.box.right());
-      item_of[item.vertices[0]] = static_cast<uint32_t>(piece.items.size());
-      piece.items.push_back(std::move(item));
-    }
-  }
 }
 
 Piece lay_inside(const Model& model, const Cluster& cluster, const Room& room) {

@@ -77,9 +77,10 @@ class Layout {
     Item item{.shape = Shape::kMore, .box = {0, 0, kCardWidth, 64}};
     for (uint32_t i = slot.first; i < slot.first + slot.count; ++i) {
       const Cluster& c = cluster(i);
-      for (const auto* const part : {&c.endpoints, &c.ports, &c.between, &c.inside}) item.vertices.insert(item.vertices.end(), part->begin(), part->end());
+      for (const auto* const part : {&c.endpoints, &c.ports, &c.between, &c.inside})
+        item.vertices.insert(item.vertices.end(), part->begin(), part->end());
     }
-    item.label = "+" + plural(slot.count, cluster(slot.first).nodes.size() > 1 ? "island" : "node");
+    item.label = others(slot.count, cluster(slot.first).nodes.size() > 1 ? "island" : "node");
     Piece piece{.width = kCardWidth, .height = 64};
     piece.items.push_back(std::move(item));
     return piece;
@@ -89,12 +90,14 @@ class Layout {
   void lay_ring() {
     const auto count = static_cast<uint32_t>(model_.clusters.size());
     std::vector<Piece> parts;
-    const bool lone = std::all_of(model_.clusters.begin(), model_.clusters.end(), [](const Cluster& c) { return c.endpoints.size() == 1 && c.ports.empty(); });
+    const bool lone = std::all_of(model_.clusters.begin(), model_.clusters.end(),
+                                  [](const Cluster& c) { return c.endpoints.size() == 1 && c.ports.empty(); });
     const uint32_t keep = lone ? 28 : 10;
     auto shown = collapse(count, keep, [&](uint32_t i) { return cluster(i).kind; });
     if (shown.size() > keep + 8) shown = collapse(count, keep, [](uint32_t) { return std::string(); });
     for (const Shown& each : shown) {
-      parts.push_back(each.count > 1 ? card({each.first, each.count}) : framed(each.first, {.unit = 34, .width = 300, .keep = 3, .alone = false}));
+      parts.push_back(each.count > 1 ? card({each.first, each.count})
+                                     : framed(each.first, {.unit = 34, .width = 300, .keep = 3, .alone = false}));
     }
     append(piece_, lay_around(std::move(parts), 150), {0, 0});
   }
@@ -136,7 +139,8 @@ class Layout {
         continue;
       }
       const auto kind = [&](uint32_t i) { return strict || detail.clusters > 3 ? cluster(first + i).kind : std::string(); };
-      for (const Shown& shown : collapse(groups_[groups.first].count, detail.clusters, kind)) all.push_back({first + shown.first, shown.count});
+      for (const Shown& shown : collapse(groups_[groups.first].count, detail.clusters, kind))
+        all.push_back({first + shown.first, shown.count});
     }
     return all;
   }
@@ -157,10 +161,12 @@ class Layout {
   // The most that fits, first in full, then with fewer of what is alike, then smaller.
   Detail choose_detail() const {
     const auto fits = [&](const Detail& detail) { return width_of(slots(detail), detail) <= kWidth; };
+    // The least that a rank's number fits into.
+    const double least = 5.9 + 5.5 * static_cast<double>(std::to_string(model_.endpoints).size());
     for (const double unit : {44.0, 34.0, 28.0, 24.0, 20.0, 17.0}) {
-      if (const Detail detail{.unit = unit}; model_.clusters.size() <= 80 && fits(detail)) return detail;
+      if (const Detail detail{.unit = unit}; unit >= least && model_.clusters.size() <= 80 && fits(detail)) return detail;
     }
-    for (const std::vector<double>& units : {std::vector<double>{34.0, 28.0, 24.0}, {20.0, 17.0}}) {
+    for (const std::vector<double>& units : {std::vector<double>{34.0, 28.0}, {std::clamp(least, 20.0, 28.0)}}) {
       for (const uint32_t groups : {kAll, 8u, 6u, 4u, 3u, 2u}) {
         for (const uint32_t clusters : {kAll, 16u, 12u, 10u, 8u, 6u, 5u, 4u, 3u, 2u}) {
           for (const uint32_t nodes : {8u, 5u, 3u, 2u}) {
@@ -177,7 +183,8 @@ class Layout {
   void lay_row(const Detail& detail) {
     double x = 0, deepest = 0;
     std::string island;
-    const double down = std::any_of(model_.clusters.begin(), model_.clusters.end(), [](const Cluster& c) { return !c.island.empty(); }) ? 24 : 0;
+    const double down =
+        std::any_of(model_.clusters.begin(), model_.clusters.end(), [](const Cluster& c) { return !c.island.empty(); }) ? 24 : 0;
     std::vector<size_t> cards;  // items
     for (const Slot& slot : slots(detail)) {
       const std::string& own = slot.count > 1 ? std::string() : cluster(slot.first).island;
@@ -278,7 +285,7 @@ class Layout {
     }
     for (const auto& [x, switches] : hidden) {
       Item item{.shape = Shape::kMore, .box = around({x, top + kLevelHeight / 2}, kCardWidth, kLevelHeight), .vertices = switches};
-      item.label = "+" + plural(switches.size(), name_class(model_.id(switches[0])));
+      item.label = others(switches.size(), name_class(model_.id(switches[0])));
       if (switches.size() == 1) item.label = name_class(model_.id(switches[0]));
       piece_.items.push_back(std::move(item));
     }
@@ -289,10 +296,11 @@ class Layout {
     const auto shown = collapse(static_cast<uint32_t>(row.size()), 14, [&](uint32_t i) { return name_class(model_.id(row[i].vertex)); });
     const double step = piece_.width / static_cast<double>(shown.size());
     for (size_t i = 0; i < shown.size(); ++i) {
-      const Box box = around({(static_cast<double>(i) + 0.5) * step, top + kLevelHeight / 2}, std::clamp(step - 14, 30.0, 120.0), kLevelHeight);
+      const Box box =
+          around({(static_cast<double>(i) + 0.5) * step, top + kLevelHeight / 2}, std::clamp(step - 14, 30.0, 120.0), kLevelHeight);
       Item item{.shape = shown[i].count > 1 ? Shape::kMore : Shape::kSwitch, .box = box};
       for (uint32_t k = 0; k < shown[i].count; ++k) item.vertices.push_back(row[shown[i].first + k].vertex);
-      if (shown[i].count > 1) item.label = "+" + plural(shown[i].count, name_class(model_.id(item.vertices[0])));
+      if (shown[i].count > 1) item.label = others(shown[i].count, name_class(model_.id(item.vertices[0])));
       piece_.items.push_back(std::move(item));
     }
   }

@@ -57,8 +57,10 @@ class ModelBuilder {
     for (const auto& each : neighbours) model_.neighbours.emplace_back(each.begin(), each.end());
   }
 
-  // An island of several nodes is one cluster where its endpoints are joined directly across nodes, or all hang on one switch.
+  // An island is one cluster where it is in one node, or its endpoints are joined directly across nodes, or all hang on one switch.
   bool holds_together(const std::vector<uint32_t>& endpoints) const {
+    const std::string& node = graph_.endpoints[endpoints[0]].node;
+    if (std::all_of(endpoints.begin(), endpoints.end(), [&](uint32_t e) { return graph_.endpoints[e].node == node; })) return true;
     const std::set<uint32_t> members(endpoints.begin(), endpoints.end());
     std::map<uint32_t, size_t> reached;
     for (const uint32_t e : endpoints) {
@@ -148,7 +150,8 @@ class ModelBuilder {
     for (uint32_t s = model_.endpoints; s < model_.vertices; ++s) {
       if (model_.cluster_of[s] < 0) continue;
       Cluster& cluster = model_.clusters[static_cast<size_t>(model_.cluster_of[s])];
-      const bool next = std::any_of(on_pcie_[s].begin(), on_pcie_[s].end(), [&](uint32_t v) { return !model_.is_endpoint(v) && leaves[v]; });
+      const bool next =
+          std::any_of(on_pcie_[s].begin(), on_pcie_[s].end(), [&](uint32_t v) { return !model_.is_endpoint(v) && leaves[v]; });
       (leaves[s] ? cluster.ports : next ? cluster.between : cluster.inside).push_back(s);
     }
   }
@@ -183,7 +186,7 @@ class ModelBuilder {
     for (const uint32_t e : cluster.endpoints) ++contents[graph_.endpoints[e].vendor + " " + graph_.endpoints[e].device];
     std::string kind = std::to_string(cluster.nodes.size()) + "," + std::to_string(cluster.ports.size()) + "," +
                        std::to_string(cluster.between.size()) + "," + std::to_string(cluster.inside.size()) + "," + cluster.island;
-    for (const auto& [what, count] : contents) kind += "," + std::to_string(count) + " " + what;
+    for (const auto& [what, count] : contents) kind.append(",").append(std::to_string(count)).append(" ").append(what);
     return kind;
   }
 

@@ -26,12 +26,12 @@ struct Cluster {
 struct Model {
   const Graph* graph = nullptr;
   uint32_t endpoints = 0;
-  uint32_t vertices = 0;                           // endpoints first, then switches
-  std::vector<uint32_t> from, to;                  // vertices of each link; kNone where it names nobody
-  std::vector<std::vector<uint32_t>> neighbours;   // of each vertex, each once, ascending
-  std::vector<int> cluster_of;                     // of each vertex; -1: a switch above the clusters
-  std::vector<Cluster> clusters;                   // in the order of their first endpoints
-  std::vector<std::vector<uint32_t>> levels;       // switches next to clusters, those next to these, ...
+  uint32_t vertices = 0;                          // endpoints first, then switches
+  std::vector<uint32_t> from, to;                 // vertices of each link; kNone where it names nobody
+  std::vector<std::vector<uint32_t>> neighbours;  // of each vertex, each once, ascending
+  std::vector<int> cluster_of;                    // of each vertex; -1: a switch above the clusters
+  std::vector<Cluster> clusters;                  // in the order of their first endpoints
+  std::vector<std::vector<uint32_t>> levels;      // switches next to clusters, those next to these, ...
 
   bool is_endpoint(uint32_t vertex) const { return vertex < endpoints; }
   const std::string& id(uint32_t vertex) const;

@@ -18,9 +18,15 @@ struct Point {
   double y = 0;
 };
 
-inline Point operator+(Point a, Point b) { return {a.x + b.x, a.y + b.y}; }
-inline Point operator-(Point a, Point b) { return {a.x - b.x, a.y - b.y}; }
-inline Point operator*(Point a, double by) { return {a.x * by, a.y * by}; }
+inline Point operator+(Point a, Point b) {
+  return {a.x + b.x, a.y + b.y};
+}
+inline Point operator-(Point a, Point b) {
+  return {a.x - b.x, a.y - b.y};
+}
+inline Point operator*(Point a, double by) {
+  return {a.x * by, a.y * by};
+}
 
 struct Box {
   double x = 0;
@@ -84,11 +90,11 @@ struct Scene {
   std::vector<Item> items = {};
   std::vector<Frame> frames = {};
   std::vector<Wire> wires = {};
-  std::vector<uint32_t> item_of = {};     // of every vertex
-  std::vector<uint32_t> wire_of = {};     // of every link; kNone: inside one item, or it names nobody
-  std::vector<uint32_t> from_of = {};     // the vertex that a link leaves, and the one that it enters
+  std::vector<uint32_t> item_of = {};  // of every vertex
+  std::vector<uint32_t> wire_of = {};  // of every link; kNone: inside one item, or it names nobody
+  std::vector<uint32_t> from_of = {};  // the vertex that a link leaves, and the one that it enters
   std::vector<uint32_t> to_of = {};
-  bool collapsed = false;            // some items stand for many
+  bool collapsed = false;  // some items stand for many
 };
 
 // A part of a scene that was laid out by itself, with its corner at (0, 0).

@@ -14,12 +14,16 @@ struct Colour {
 };
 
 // Kinds of links; those without a name are for what nobody has heard of.
-constexpr Colour kKinds[] = {
-    {"nvlink", "#4a8c1c", "#8fce4f"},   {"xgmi", "#c8433f", "#ff8a80"},     {"ici", "#2563c9", "#7fb0ff"},  {"neuronlink", "#c26a00", "#ffb152"},
-    {"c2c", "#8548b8", "#c79bf0"},      {"swarmx", "#0b8079", "#4fd1c5"},   {"ualink", "#b5472c", "#ff9d7a"}, {"infiniband", "#5b4fcf", "#a59bff"},
-    {"roce", "#a83f93", "#f08fdc"},     {"ethernet", "#2d7896", "#7cc7e8"}, {"efa", "#94700a", "#e0bd4d"},  {"pcie", "#7b828c", "#9aa3ae"},
-    {"shm", "#4c7d63", "#8cc7a6"},      {"network", "#2d7896", "#7cc7e8"},  {"uplink", "#5b4fcf", "#a59bff"}, {"", "#b0532f", "#f0a07c"},
-    {"", "#3b7dd8", "#8bbcff"},         {"", "#6d8a1f", "#bcd96a"},         {"", "#9b3d6e", "#e893bf"}};
+constexpr Colour kKinds[] = {{"nvlink", "#4a8c1c", "#8fce4f"}, {"xgmi", "#c8433f", "#ff8a80"},
+                             {"ici", "#2563c9", "#7fb0ff"},    {"neuronlink", "#c26a00", "#ffb152"},
+                             {"c2c", "#8548b8", "#c79bf0"},    {"swarmx", "#0b8079", "#4fd1c5"},
+                             {"ualink", "#b5472c", "#ff9d7a"}, {"infiniband", "#5b4fcf", "#a59bff"},
+                             {"roce", "#a83f93", "#f08fdc"},   {"ethernet", "#2d7896", "#7cc7e8"},
+                             {"efa", "#94700a", "#e0bd4d"},    {"pcie", "#7b828c", "#9aa3ae"},
+                             {"shm", "#4c7d63", "#8cc7a6"},    {"network", "#2d7896", "#7cc7e8"},
+                             {"uplink", "#5b4fcf", "#a59bff"}, {"", "#b0532f", "#f0a07c"},
+                             {"", "#3b7dd8", "#8bbcff"},       {"", "#6d8a1f", "#bcd96a"},
+                             {"", "#9b3d6e", "#e893bf"}};
 
 // Fill and border of endpoints.
 constexpr Colour kVendors[] = {{"nvidia", "#dff0cf", "#2c4218"}, {"amd", "#fadbd8", "#4d2220"},      {"google", "#d8e6fb", "#1d3557"},
@@ -38,13 +42,13 @@ svg.tutti{--paper:#ffffff;--ink:#1d2530;--soft:#5c6672;--frame:#f4f6f8;--edge:#c
 .fl{font-size:12px;font-weight:600;fill:var(--soft);stroke:var(--frame);stroke-width:3;paint-order:stroke;stroke-linejoin:round;pointer-events:none}
 .fl.in{font-size:10px;font-weight:500;stroke:var(--inner)}
 .w{fill:none;stroke-linecap:round;opacity:.85}
-.w.dense{opacity:.6} .overlaid .w{opacity:.28}
+.w.dense{opacity:.6} .w.faint{opacity:.3} .overlaid .w{opacity:.28}
 .hit{fill:none;stroke:transparent;stroke-width:9;pointer-events:stroke}
 .ep rect{stroke:var(--soft);stroke-width:1} .ep.norank rect{stroke-dasharray:3 2}
 .nic rect{fill:var(--paper);stroke:var(--soft);stroke-width:1} .sw rect{fill:var(--switch);stroke:var(--soft);stroke-width:1}
 .sw.red rect{stroke-width:2.2} .more rect{fill:var(--more);stroke:var(--soft);stroke-width:1;stroke-dasharray:2 3}
 .t{font-size:11px;fill:var(--ink);text-anchor:middle;dominant-baseline:central;pointer-events:none} .t.s{font-size:9.5px} .sw .t,.more .t{fill:var(--soft)}
-.t.b{font-size:12px;font-weight:600}
+.t.b{font-size:12px;font-weight:600;fill:var(--soft);stroke:var(--switch);stroke-width:3;paint-order:stroke;stroke-linejoin:round}
 .leg{font-size:12px;fill:var(--ink);dominant-baseline:central}
 .hop{fill:none;stroke-width:1.9;stroke-linejoin:round;opacity:.95} .hop.thin{stroke-width:1.1;opacity:.8}
 .ch.off{display:none} .pick{cursor:pointer}
@@ -61,8 +65,9 @@ void add_colours(std::string& out, bool dark, const std::string& under) {
 
 // `root`: the root element under which it holds, which may be the SVG itself.
 std::string dark_sheet(const std::string& root) {
-  std::string out = root + " svg.tutti,svg.tutti" + root +
-                    "{--paper:#12161c;--ink:#e6eaf0;--soft:#9fabb8;--frame:#1a2028;--edge:#38424e;--inner:#222a34;--switch:#323d4a;--more:#171c23}\n";
+  std::string out =
+      root + " svg.tutti,svg.tutti" + root +
+      "{--paper:#12161c;--ink:#e6eaf0;--soft:#9fabb8;--frame:#1a2028;--edge:#38424e;--inner:#222a34;--switch:#323d4a;--more:#171c23}\n";
   add_colours(out, true, root + " ");
   return out;
 }
@@ -104,7 +109,7 @@ int KindColours::of(const std::string& kind) {
 std::string vendor_class(const std::string& vendor) {
   size_t i = 0;
   while (i + 1 < std::size(kVendors) && kVendors[i].name != std::string_view(vendor)) ++i;
-  return "v" + std::to_string(i);
+  return std::string("v").append(std::to_string(i));
 }
 
 }  // namespace tutti::picture

@@ -12,9 +12,9 @@
 namespace tutti::picture {
 namespace {
 
-constexpr double kMargin = 18, kLeastWidth = 640;
+constexpr double kMargin = 18, kLeastWidth = 860;
 constexpr double kLegendLine = 24, kLegendFont = 12;
-constexpr size_t kMostSorts = 12;
+constexpr size_t kMostSorts = 12, kMostSamples = 32;
 
 std::string box_attributes(const Box& box, double round) {
   return text("x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"%.1f\"", box.x, box.y, box.w, box.h, round);
@@ -45,9 +45,10 @@ class Drawing {
     frames(body);
     wires(body);
     items(body, true);
-    frame_labels(body);
     hops(body);
+    frame_labels(body);
     items(body, false);
+    switch_labels(body);
     body += "</g>\n";
     std::string legend;
     const double height = draw_legend(legend, top + scene_.height + 26, width);
@@ -55,8 +56,8 @@ class Drawing {
                                    : text("width=\"%.0f\" height=\"%.0f\"", width, height);
     return "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tutti\" role=\"img\" " + size +
            text(" viewBox=\"0 0 %.0f %.0f\" aria-label=\"", width, height) + escaped(graph_.name) + "\">\n<style>" + style_sheet() +
-           isolating_rules() + "</style>\n" + arrows() + text("<rect class=\"paper\" width=\"%.0f\" height=\"%.0f\"/>\n", width, height) + heading +
-           body + legend + "</svg>\n";
+           isolating_rules() + "</style>\n" + arrows() + text("<rect class=\"paper\" width=\"%.0f\" height=\"%.0f\"/>\n", width, height) +
+           heading + body + legend + "</svg>\n";
   }
 
  private:
@@ -89,9 +90,10 @@ class Drawing {
       const Box& b = frame.box;
       const bool inner = b.h < 100 && !frame.faint;
       const char* const classes = frame.faint ? "frame faint" : inner ? "frame in" : "frame";
-      const std::string shape = frame.shear == 0 ? text("<rect class=\"%s\" ", classes) + box_attributes(b, inner || frame.faint ? 6 : 10) + ">"
-                                                 : text("<path class=\"%s\" d=\"M%.1f %.1fh%.1fl%.1f %.1fh%.1fz\">", classes, b.x, b.y, b.w, frame.shear,
-                                                        b.h, -b.w);
+      const std::string shape =
+          frame.shear == 0
+              ? text("<rect class=\"%s\" ", classes) + box_attributes(b, inner || frame.faint ? 6 : 10) + ">"
+              : text("<path class=\"%s\" d=\"M%.1f %.1fh%.1fl%.1f %.1fh%.1fz\">", classes, b.x, b.y, b.w, frame.shear, b.h, -b.w);
       out += shape + tip(frame.title) + (frame.shear == 0 ? "</rect>" : "</path>");
     }
   }
@@ -145,11 +147,18 @@ class Drawing {
     for (const Wire& wire : scene_.wires) {
       const auto& c = wire.curve.at;
       const bool is_straight = std::abs((c[1].x - c[0].x) * (c[3].y - c[0].y) - (c[1].y - c[0].y) * (c[3].x - c[0].x)) < 1;
-      const std::string path = is_straight ? text("M%.1f %.1fL%.1f %.1f", c[0].x, c[0].y, c[3].x, c[3].y)
-                                           : text("M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f", c[0].x, c[0].y, c[1].x, c[1].y, c[2].x, c[2].y, c[3].x, c[3].y);
+      const std::string path =
+          is_straight ? text("M%.1f %.1fL%.1f %.1f", c[0].x, c[0].y, c[3].x, c[3].y)
+                      : text("M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f", c[0].x, c[0].y, c[1].x, c[1].y, c[2].x, c[2].y, c[3].x, c[3].y);
       const std::string load = has_loads() ? " l" + std::to_string(load_class(wire)) : "";
+      // A long way from a chip to its NIC crosses what matters more.
+      const bool faint = graph_.links[wire.links[0]].kind == "pcie" && std::hypot(c[3].x - c[0].x, c[3].y - c[0].y) > 60;
       out += text("<g data-a=\"%u\" data-b=\"%u\"><path class=\"w k%d%s%s\" stroke-width=\"%.1f\" d=\"", wire.a, wire.b,
-                  colours_.of(graph_.links[wire.links[0]].kind), load.c_str(), dense ? " dense" : "", width_for(rate_of(wire)) * (dense ? 0.7 : 1));
+                  colours_.of(graph_.links[wire.links[0]].kind), load.c_str(),
+                  faint   ? " faint"
+                  : dense ? " dense"
+                          : "",
+                  width_for(rate_of(wire)) * (dense ? 0.7 : 1));
       out += path + "\"/><path class=\"hit\" d=\"" + path + "\">" + tip(words_.title(wire)) + "</path></g>\n";
     }
   }
@@ -165,10 +174,19 @@ class Drawing {
         classes = "ep " + vendor_class(graph_.endpoints[first].vendor) + (graph_.endpoints[first].rank < 0 ? " norank" : "");
       }
       if (is_switch && graph_.switches[first - graph_.endpoints.size()].reduces) classes += " red";
-      out += text("<g class=\"%s\" data-i=\"%u\"><rect ", classes.c_str(), i) + box_attributes(item.box, item.shape == Shape::kEndpoint ? 5 : 4) + ">" +
-             tip(words_.title(item)) + "</rect>";
+      out += text("<g class=\"%s\" data-i=\"%u\"><rect ", classes.c_str(), i) +
+             box_attributes(item.box, item.shape == Shape::kEndpoint ? 5 : 4) + ">" + tip(words_.title(item)) + "</rect>";
       const bool small = item.box.w < 30 || item.box.h < 20;
-      out += text_at(item.box.centre(), is_switch ? "t b" : small ? "t s" : "t", words_.label(item, is_switch ? 12 : small ? 9.5 : 11)) + "</g>\n";
+      if (!is_switch) out += text_at(item.box.centre(), small ? "t s" : "t", words_.label(item, small ? kSmallFont : 11));
+      out += "</g>\n";
+    }
+  }
+
+  // Over what the plan draws through them.
+  void switch_labels(std::string& out) const {
+    for (const Item& item : scene_.items) {
+      if (item.shape == Shape::kBar || item.shape == Shape::kSwitch)
+        out += text_at(item.box.centre(), "t b", words_.label(item, 12)) + "\n";
     }
   }
 
@@ -189,8 +207,8 @@ class Drawing {
       const bool thin = tracks_.channels[c].size() > 150;
       out += text("<g class=\"ch ch%zu%s\">\n", c, shown_at_first(c) ? "" : " off");
       for (const Track& track : tracks_.channels[c]) {
-        out += text("<path class=\"hop c%d%s\" data-f=\"%u\" data-t=\"%u\" marker-end=\"url(#m%d)\"%s d=\"", colour, thin ? " thin" : "", track.from, track.to,
-                    colour, c >= kChannelColours ? " stroke-dasharray=\"6 2\"" : "") +
+        out += text("<path class=\"hop c%d%s\" data-f=\"%u\" data-t=\"%u\" marker-end=\"url(#m%d)\"%s d=\"", colour, thin ? " thin" : "",
+                    track.from, track.to, colour, c >= kChannelColours ? " stroke-dasharray=\"6 2\"" : "") +
                track.path + "\">" + tip(track.title) + "</path>\n";
       }
       out += "</g>\n";
@@ -200,8 +218,11 @@ class Drawing {
   std::string arrows() const {
     std::string out = "<defs>";
     for (size_t c = 0; c < std::min<size_t>(tracks_.channels.size(), kChannelColours); ++c) {
-      out += text("<marker id=\"m%zu\" viewBox=\"0 0 8 8\" refX=\"6.5\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" markerUnits=\"userSpaceOnUse\" "
-                  "orient=\"auto\"><path class=\"m%zu\" d=\"M0 0.6L8 4L0 7.4z\"/></marker>", c, c);
+      out += text(
+          "<marker id=\"m%zu\" viewBox=\"0 0 8 8\" refX=\"6.5\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" "
+          "markerUnits=\"userSpaceOnUse\" "
+          "orient=\"auto\"><path class=\"m%zu\" d=\"M0 0.6L8 4L0 7.4z\"/></marker>",
+          c, c);
     }
     return out + "</defs>\n";
   }
@@ -258,7 +279,8 @@ class Drawing {
         if (!summed.insert(link->kind).second) continue;
         words = range_of(link->kind, sorts);
       }
-      entry(out, pen, text("<path class=\"w k%d\" stroke-width=\"%.1f\" d=\"M0 0h30\"/>", colours_.of(link->kind), width_for(GBps)), 30, words);
+      entry(out, pen, text("<path class=\"w k%d\" stroke-width=\"%.1f\" d=\"M0 0h30\"/>", colours_.of(link->kind), width_for(GBps)), 30,
+            words);
     }
     if (!sorts.empty()) pen.next();
   }
@@ -288,7 +310,9 @@ class Drawing {
       switches |= is_switch;
       reducing |= is_switch && graph_.switches[first - graph_.endpoints.size()].reduces;
     }
-    const auto box = [](const std::string& classes) { return "<g class=\"" + classes + "\"><rect x=\"0\" y=\"-8\" width=\"22\" height=\"16\" rx=\"4\"/></g>"; };
+    const auto box = [](const std::string& classes) {
+      return "<g class=\"" + classes + "\"><rect x=\"0\" y=\"-8\" width=\"22\" height=\"16\" rx=\"4\"/></g>";
+    };
     for (const auto& [words, classes] : vendors) entry(out, pen, box("ep " + classes), 22, words);
     if (nics) entry(out, pen, box("nic"), 22, "NIC");
     if (switches) entry(out, pen, box("sw"), 22, "switch");
@@ -301,11 +325,12 @@ class Drawing {
     Pen pen{.y = y, .width = width};
     link_legend(out, pen);
     item_legend(out, pen);
-    for (size_t c = 0; c < tracks_.channels.size(); ++c) {
+    for (size_t c = 0; c < std::min<size_t>(tracks_.channels.size(), kMostSamples); ++c) {
       const int colour = static_cast<int>(c) % kChannelColours;
-      const std::string sample = text("<g class=\"pick pick%zu\" data-c=\"%zu\"><rect x=\"-4\" y=\"-11\" width=\"100\" height=\"22\" fill=\"transparent\"/>"
-                                      "<path class=\"hop c%d\" marker-end=\"url(#m%d)\" d=\"M0 0h26\"/><title>%s</title></g>",
-                                      c, c, colour, colour, "point here to see this channel alone");
+      const std::string sample = text(
+          "<g class=\"pick pick%zu\" data-c=\"%zu\"><rect x=\"-4\" y=\"-11\" width=\"100\" height=\"22\" fill=\"transparent\"/>"
+          "<path class=\"hop c%d\" marker-end=\"url(#m%d)\" d=\"M0 0h26\"/><title>%s</title></g>",
+          c, c, colour, colour, "point here to see this channel alone");
       entry(out, pen, sample, 28, "channel " + overlay_->channels[c].name);
     }
     return (pen.x > kMargin ? pen.y + kLegendLine : pen.y) + 4;

@@ -125,7 +125,7 @@ class TorusLayout {
         cluster_(cluster),
         places_(std::move(places)),
         flat_(places_.size[2] == 1),
-        axes_{ShownAxis(places_.size[0], flat_ ? 16 : 5), ShownAxis(places_.size[1], flat_ ? 16 : 5), ShownAxis(places_.size[2], 5)} {
+        axes_{ShownAxis(places_.size[0], most(room)), ShownAxis(places_.size[1], most(room)), ShownAxis(places_.size[2], most(room))} {
     const double columns = axes_[1].size;
     if (flat_) {
       item_ = {.w = 34, .h = 24};
@@ -153,6 +153,8 @@ class TorusLayout {
   using Place = std::array<int, 3>;
 
   Place shown(const Place& at) const { return {axes_[0].shown(at[0]), axes_[1].shown(at[1]), axes_[2].shown(at[2])}; }
+
+  int most(const Room& room) const { return flat_ ? (room.alone ? 16 : 8) : room.alone ? 5 : 4; }
 
   // At both sides room for the arcs of the rows that wrap.
   double margin() const { return flat_ ? 30 : 50; }

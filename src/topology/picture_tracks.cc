@@ -50,7 +50,7 @@ class TrackMaker {
       const Wire& wire = scene_.wires[w];
       const Curve curve = lane(wire, item, aside_);
       if (out.empty()) {
-        out = "M" + at(curve.at[0]);
+        out.append("M").append(at(curve.at[0]));
       } else {
         out += through(scene_.items[item], last, curve);
       }
@@ -84,7 +84,8 @@ struct Bundle {
 };
 
 std::string title_of(const std::string& channel, const Bundle& bundle) {
-  std::string out = "channel " + channel + ": rank " + std::to_string(bundle.first_from) + " \xe2\x86\x92 rank " + std::to_string(bundle.first_to);
+  std::string out =
+      "channel " + channel + ": rank " + std::to_string(bundle.first_from) + " \xe2\x86\x92 rank " + std::to_string(bundle.first_to);
   if (bundle.hops > 1) out += " and " + std::to_string(bundle.hops - 1) + " more the same way";
   return out + "\n" + bytes_text(bundle.bytes);
 }

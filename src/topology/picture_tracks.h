@@ -14,7 +14,7 @@ namespace tutti::picture {
 struct Track {
   uint32_t from = 0;  // items
   uint32_t to = 0;
-  std::string path;   // of SVG
+  std::string path;  // of SVG
   std::string title;
 };
 

@@ -24,7 +24,8 @@ double port_x(const Item& item, const Item& other, double width) {
     return (std::max(box.x, far.x) + std::min(box.right(), far.right())) / 2;
   }
   if (item.shape == Shape::kBar) return std::clamp(far.centre().x, box.x + 4, std::max(box.x + 4, box.right() - 4));
-  if (item.shape == Shape::kSwitch && other.shape != Shape::kBar) return box.x + box.w * (0.08 + 0.84 * std::clamp(far.centre().x / width, 0.0, 1.0));
+  if (item.shape == Shape::kSwitch && other.shape != Shape::kBar)
+    return box.x + box.w * (0.08 + 0.84 * std::clamp(far.centre().x / width, 0.0, 1.0));
   return box.centre().x;
 }
 

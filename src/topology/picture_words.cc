@@ -1,7 +1,10 @@
 #include "topology/picture_words.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "topology/text_lines.h"
 
@@ -98,7 +101,7 @@ std::string Words::short_id(uint32_t vertex) const {
 }
 
 std::string Words::label(const Item& item, double font) const {
-  const double room = item.box.w - 3;
+  const double room = item.box.w - 2;
   if (item.shape == Shape::kMore) return fitted(item.label, room, font);
   const uint32_t vertex = item.vertices[0];
   const std::string name = short_id(vertex);
@@ -131,23 +134,23 @@ std::string Words::title_of_endpoint(uint32_t vertex) const {
 }
 
 std::string Words::title_of_many(const Item& item) const {
-  size_t endpoints = 0, ranks = 0;
-  int lowest = INT32_MAX, highest = -1;
+  std::vector<uint32_t> endpoints, switches;
+  int ranks = 0, lowest = INT32_MAX, highest = -1;
   for (const uint32_t v : item.vertices) {
-    if (v >= graph_.endpoints.size()) continue;
-    ++endpoints;
-    const int rank = graph_.endpoints[v].rank;
+    (v < graph_.endpoints.size() ? endpoints : switches).push_back(v);
+    const int rank = v < graph_.endpoints.size() ? graph_.endpoints[v].rank : -1;
     if (rank < 0) continue;
     ++ranks;
     lowest = std::min(lowest, rank);
     highest = std::max(highest, rank);
   }
-  const size_t switches = item.vertices.size() - endpoints;
-  std::string out = (endpoints > 0 ? plural(endpoints, "endpoint") : "") + (endpoints > 0 && switches > 0 ? ", " : "");
-  if (switches > 0) out += plural(switches, "switch");
-  out += " like the others: " + id(item.vertices.front());
-  if (item.vertices.size() > 1) out += " \xe2\x80\xa6 " + id(item.vertices[endpoints > 0 ? endpoints - 1 : item.vertices.size() - 1]);
-  if (ranks > 0) out += "\n" + plural(ranks, "rank") + " of " + std::to_string(lowest) + "\xe2\x80\xa6" + std::to_string(highest);
+  std::string out = endpoints.empty() ? "" : plural(endpoints.size(), "endpoint") + (switches.empty() ? "" : ", ");
+  if (!switches.empty()) out += plural(switches.size(), "switch");
+  const std::vector<uint32_t>& named = endpoints.empty() ? switches : endpoints;
+  out += " like the others: " + id(named.front());
+  if (named.size() > 1) out += " \xe2\x80\xa6 " + id(named.back());
+  if (ranks > 0)
+    out += "\n" + plural(static_cast<size_t>(ranks), "rank") + " of " + std::to_string(lowest) + "\xe2\x80\xa6" + std::to_string(highest);
   return out;
 }
 
@@ -162,7 +165,8 @@ std::string Words::title(const Item& item) const {
 }
 
 std::string Words::sort_of(const Link& link) {
-  const std::string rate = (link.count == 1 ? "" : std::to_string(link.count) + kTimes + text("%.4g = ", link.GBps)) + rate_text(link.GBps * link.count);
+  const std::string rate =
+      (link.count == 1 ? "" : std::to_string(link.count) + kTimes + text("%.4g = ", link.GBps)) + rate_text(link.GBps * link.count);
   return (link.kind.empty() ? "link" : link.kind) + " " + rate + text(", %.4g us", link.latency_us);
 }
 
@@ -175,7 +179,8 @@ void Words::add_load(const Wire& wire, std::string& out) const {
     bytes[back] += overlay_->link_bytes[l];
     loaded[back] = std::max(loaded[back], overlay_->link_loaded[l]);
   }
-  out += text("\nthe plan: %s, %.3g %% busy; back %s, %.3g %%", bytes_text(bytes[0]).c_str(), 100 * loaded[0], bytes_text(bytes[1]).c_str(), 100 * loaded[1]);
+  out += text("\nthe plan: %s, %.3g %% busy; back %s, %.3g %%", bytes_text(bytes[0]).c_str(), 100 * loaded[0], bytes_text(bytes[1]).c_str(),
+              100 * loaded[1]);
 }
 
 std::string Words::title(const Wire& wire) const {
@@ -196,7 +201,10 @@ std::string Words::title(const Wire& wire) const {
   for (const std::string& sort : order) {
     const auto [there, back] = sorts[sort];
     out += "\n" + (there > 1 || back > 1 ? std::to_string(std::max(there, back)) + kTimes : "") + sort;
-    out += there == back ? " each way" : back == 0 ? " \xe2\x86\x92" : there == 0 ? " \xe2\x86\x90" : ", " + std::to_string(std::min(there, back)) + " back";
+    out += there == back ? " each way"
+           : back == 0   ? " \xe2\x86\x92"
+           : there == 0  ? " \xe2\x86\x90"
+                         : ", " + std::to_string(std::min(there, back)) + " back";
   }
   add_load(wire, out);
   return out;
@@ -211,8 +219,9 @@ std::string Words::summary() const {
   }
   size_t links = 0;
   for (const Link& link : graph_.links) links += static_cast<size_t>(link.count);
-  std::string out = graph_.source + (graph_.source.empty() ? "" : ": ") + plural(graph_.endpoints.size(), "endpoint") + " (" + plural(ranks, "rank") + ") in " +
-                    plural(nodes.size(), "node") + ", " + (graph_.switches.empty() ? "" : plural(graph_.switches.size(), "switch") + ", ") + plural(links, "link") +
+  std::string out = graph_.source + (graph_.source.empty() ? "" : ": ") + plural(graph_.endpoints.size(), "endpoint") + " (" +
+                    plural(ranks, "rank") + ") in " + plural(nodes.size(), "node") + ", " +
+                    (graph_.switches.empty() ? "" : plural(graph_.switches.size(), "switch") + ", ") + plural(links, "link") +
                     " of one direction each";
   for (size_t a = 0; a < graph_.axes.size(); ++a) {
     out += (a == 0 ? "; axes " : kTimes) + std::to_string(graph_.axes[a].size) + (graph_.axes[a].wrap ? " (wraps)" : "");

@@ -1,10 +1,12 @@
 // tutti-plan from outside: the JSON contract, plan files there and back, exit status.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "subprocess.h"
 
@@ -40,6 +42,28 @@ TEST(TuttiPlan, RanksCandidatesAsTheContractSays) {
   EXPECT_GT(json["search_s"].get<double>(), 0);
   EXPECT_GT(json["instructions"].get<int>(), 0);
   EXPECT_GT(json["yardstick_us"].get<double>(), 0);
+}
+
+TEST(TuttiPlan, TheRankingFits80Columns) {
+  const Outcome outcome = run({TUTTI_PLAN, "all_reduce", "--system", "dgx-h100:2+mi300x:2", "--bytes", "1M"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80U) << line;
+}
+
+TEST(TuttiPlan, DrawsTheBestOverTheMachine) {
+  const std::string path = ::testing::TempDir() + "/tutti_plan_test." + std::to_string(getpid()) + ".svg";
+  const Outcome outcome = run({TUTTI_PLAN, "all_reduce", "--system", "dgx-h100:64", "--bytes", "1M", "--algorithm", "ring", "--svg", path});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(contains(outcome.out, "ring")) << "the ranking is printed as ever";
+  std::ifstream file(path);
+  const std::string svg((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_TRUE(contains(svg, "all_reduce of 1048576 bytes by ring"));
+  // Ranks of hidden nodes appear at the other end of those that are shown.
+  for (const char* hop : {"rank 0 \xe2\x86\x92 rank 1\n", "rank 23 \xe2\x86\x92 rank 24\n", "rank 503 \xe2\x86\x92 rank 504\n", "% busy"}) {
+    EXPECT_TRUE(contains(svg, hop)) << hop;
+  }
+  std::remove(path.c_str());
 }
 
 TEST(TuttiPlan, PlanFilesThereAndBack) {

@@ -39,7 +39,7 @@ TEST(TuttiTopo, JsonOfBothSpellings) {
 }
 
 TEST(TuttiTopo, BadUsageIsTwo) {
-  const std::vector<std::vector<std::string>> wrong = {{TUTTI_TOPO, "--svg", "x"},
+  const std::vector<std::vector<std::string>> wrong = {{TUTTI_TOPO, "--svg", "x", "--json"},
                                                        {TUTTI_TOPO, "probe"},
                                                        {TUTTI_TOPO, "--json", "--dot"},
                                                        {TUTTI_TOPO, "--system"},
@@ -49,6 +49,8 @@ TEST(TuttiTopo, BadUsageIsTwo) {
                                                        {TUTTI_TOPO, "show", "env"},
                                                        {TUTTI_TOPO, "env", "--json"},
                                                        {TUTTI_TOPO, "--json", "env"},
+                                                       {TUTTI_TOPO, "--html", "x", "systems"},
+                                                       {TUTTI_TOPO, "--svg"},
                                                        {TUTTI_TOPO, "show", "what"}};
   for (const std::vector<std::string>& command : wrong) {
     const Outcome outcome = run(command);
@@ -71,7 +73,8 @@ TEST(TuttiTopo, NamedSystemsAreListed) {
 }
 
 TEST(TuttiTopo, ShowsANamedSystemWithEqualThingsTogether) {
-  for (const char* name : {"ethernet:1", "mi300x", "dgx-h100:64", "tpu-v5e:5x7", "dgx-h100:2+mi300x:2", "fat-tree:1024"}) {
+  for (const char* name :
+       {"ethernet:1", "mi300x", "dgx-h100:64", "tpu-v5e:5x7", "dgx-h100:2+mi300x:2", "fat-tree:1024", "rail:64x8", "gb300-nvl72:4"}) {
     const Outcome outcome = run({TUTTI_TOPO, "--system", name});
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     expect_80_columns(outcome.out);
@@ -97,6 +100,29 @@ TEST(TuttiTopo, AFileIsShownAndWrittenAsItWasRead) {
   EXPECT_EQ(wrong.status, 1);
   EXPECT_TRUE(contains(wrong.err, path + ":1: links[0]")) << wrong.err;
   std::filesystem::remove(path);
+}
+
+std::string content_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+TEST(TuttiTopo, PicturesAreWrittenOfThisMachineAFileAndASystem) {
+  const std::string path = ::testing::TempDir() + "/tutti_topo_test." + std::to_string(getpid());
+  for (const std::vector<std::string>& which : {std::vector<std::string>{}, {"--system", "trn2"}, {"--file", path + ".json"}}) {
+    std::ofstream(path + ".json") << run({TUTTI_TOPO, "--system", "mi300x", "--json"}).out;
+    std::vector<std::string> command = {TUTTI_TOPO, "show", "--svg", path + ".svg", "--html", path + ".html"};
+    command.insert(command.end(), which.begin(), which.end());
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(content_of(path + ".svg").rfind("<svg ", 0), 0U);
+    EXPECT_EQ(content_of(path + ".html").rfind("<!DOCTYPE html>", 0), 0U);
+  }
+  const Outcome nowhere = run({TUTTI_TOPO, "--svg", path + ".no/such/folder.svg"});
+  EXPECT_EQ(nowhere.status, 1);
+  EXPECT_TRUE(contains(nowhere.err, "cannot write the picture '" + path + ".no/such/folder.svg'")) << nowhere.err;
+  for (const char* end : {".json", ".svg", ".html"}) std::filesystem::remove(path + end);
 }
 
 TEST(TuttiTopo, DotHasEveryEndpointAndLink) {

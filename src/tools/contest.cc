@@ -117,16 +117,11 @@ class Holder {
     try_alone(Contender{});
     for (Contender& each : everything()) try_alone(std::move(each));
     drop_the_slow(kInterest, [](const Timing& timing) { return timing.first_us; });
-    std::vector<Comm> comms, chosen;
-    for (const Contender& each : contest_.contenders) {
-      comms.push_back(each.runs() && !each.forced.empty() ? job_.open(each.forced) : nullptr);
-    }
-    // One for each size: over tcp, a communicator that also has another plan's connections polls them too (by a third slower at 8 B).
-    for (size_t size = 0; size < contest_.sizes.size(); ++size) chosen.push_back(job_.open(""));
+    open_all();
     for (int round = 0; round < rounds; ++round) {
       if (round == kFewRounds) drop_the_slow(kLaterInterest, [](const Timing& timing) { return timing.median_us(); });
       deal_out(job_, round);
-      for (size_t size = 0; size < contest_.sizes.size(); ++size) run_round(comms, chosen[size].get(), size, static_cast<size_t>(round));
+      for (size_t size = 0; size < contest_.sizes.size(); ++size) run_round(size, static_cast<size_t>(round));
     }
     return std::move(contest_);
   }
@@ -183,13 +178,22 @@ class Holder {
     }
   }
 
-  void run_round(const std::vector<Comm>& comms, tuttiComm_t chosen, size_t size, size_t round) {
-    for (size_t i = 0; i < comms.size(); ++i) {
-      const size_t turn = (i + round) % comms.size();
+  // A communicator for each contender and size: over tcp, what a connection has carried before, and how many others are polled beside it,
+  // makes the same plan up to twice as slow.
+  void open_all() {
+    for (const Contender& each : contest_.contenders) {
+      std::vector<Comm>& own = comms_.emplace_back();
+      for (const Timing& timing : each.timings) own.push_back(timing.runs ? job_.open(each.forced) : nullptr);
+    }
+  }
+
+  void run_round(size_t size, size_t round) {
+    for (size_t i = 0; i < comms_.size(); ++i) {
+      const size_t turn = (i + round) % comms_.size();
       Timing& timing = contest_.contenders[turn].timings[size];
       if (!timing.runs) continue;
-      const tuttiComm_t comm = turn == 0 ? chosen : comms[turn].get();
-      if (timing.first_us < kLongUs) static_cast<void>(batch_us(comm, size, 1));
+      const tuttiComm_t comm = comms_[turn][size].get();
+      if (round == 0 || timing.first_us < kLongUs) static_cast<void>(batch_us(comm, size, 1));
       timing.rounds_us.push_back(batch_us(comm, size, timing.iterations));
     }
   }
@@ -224,6 +228,7 @@ class Holder {
 
   const Job& job_;
   Contest contest_;
+  std::vector<std::vector<Comm>> comms_;  // of the contenders, by size
   std::vector<float> input_, output_;
 };
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -31,10 +32,10 @@ constexpr double kPingsWithin_s = 0.05;
 // beside what shapers let through at once.
 constexpr double kMessage_s = 0.02, kMessagesFor_s = 0.25;
 constexpr size_t kFirstBytes = 64 << 10, kMostBytes = 64 << 20;
-// What a message costs is the difference between an exchange with several peers and one with one. All ranks exchange at once, for so long
-// at least: where they share cores, as the hosts of a test may, a message costs what all of them spend on theirs.
-constexpr int kMostPeers = 4;
-constexpr double kExchange_s = 0.1, kLeastMessageUs = 0.01;
+// What a message costs is an exchange with so many peers, beyond one latency, by their number. All ranks exchange at once, for so long at
+// least: where they share cores, as the hosts of a test may, a message costs what all of them spend on theirs.
+constexpr int kMostPeers = 4, kExchanges = 7;
+constexpr double kExchange_s = 0.05, kLeastMessageUs = 0.01;
 // Ranks copy and add all at once, for so long, through buffers that few caches hold.
 constexpr double kWork_s = 0.1;
 constexpr size_t kWorkBytes = 16 << 20;
@@ -98,15 +99,18 @@ class Prober {
     share(latency_us);
   }
 
-  // What the ranks' own work takes. `over_network`: messages cross one; in memory theirs cost less than calling for them here does.
-  Costs costs(bool over_network) {
+  // What the ranks' own work takes. `least_latency_us`: of messages that cross a network; none do: in memory a message costs less than
+  // calling for it here does, and is not measured.
+  Costs costs(std::optional<double> least_latency_us) {
     Costs costs{.copy_GBps = working([](float* out, const float* in, size_t count) { std::copy_n(in, count, out); }),
                 .reduce_GBps = working([](float* out, const float* in, size_t count) {
                   for (size_t i = 0; i < count; ++i) out[i] += in[i];
                 })};
+    if (!least_latency_us) return costs;
     const int peers = std::min(ranks_ - 1, kMostPeers);
-    if (!over_network || peers < 2) return costs;
-    costs.message_us = std::max(kLeastMessageUs, (exchange_us(peers) - exchange_us(1)) / (peers - 1));
+    std::vector<double> tries_us;
+    for (int i = 0; i < kExchanges; ++i) tries_us.push_back((exchange_us(peers) - *least_latency_us) / peers);
+    costs.message_us = std::max(kLeastMessageUs, median(std::move(tries_us)));
     return costs;
   }
 
@@ -259,6 +263,18 @@ void fill(const std::vector<int>& node_of, PairMatrix& matrix) {
   }
 }
 
+// nullopt: there is one node.
+std::optional<double> least_between_nodes(const std::vector<int>& node_of, const PairMatrix& matrix) {
+  std::optional<double> least;
+  for (int i = 0; i < matrix.size(); ++i) {
+    for (int j = 0; j < matrix.size(); ++j) {
+      const bool apart = node_of[static_cast<size_t>(i)] != node_of[static_cast<size_t>(j)];
+      if (apart && (!least || matrix.at(i, j) < *least)) least = matrix.at(i, j);
+    }
+  }
+  return least;
+}
+
 void print_table(const char* title, const PairMatrix& matrix) {
   std::printf("%s\n%6s", title, "");
   for (int to = 0; to < matrix.size(); ++to) std::printf(" %8d", to);
@@ -330,8 +346,7 @@ int probe_ranks(const Options& options) {
   prober.measure(rounds(node_of), GBps, latency_us);
   fill(node_of, GBps);
   fill(node_of, latency_us);
-  const bool over_network = std::any_of(node_of.begin(), node_of.end(), [&](int node) { return node != node_of[0]; });
-  const Costs costs = prober.costs(over_network);
+  const Costs costs = prober.costs(least_between_nodes(node_of, latency_us));
   Explained explained = explain_measurement(places, GBps, latency_us);
   explained.graph.costs = costs;
   return prober.rank() == 0 ? report(options, explained, GBps, latency_us) : kOk;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <stdexcept>
@@ -123,7 +124,10 @@ std::vector<TunedChoice> winners(const Job& job, const Contest& contest) {
       choices.back().most_bytes = static_cast<size_t>(between);
       if (winner->choice.same_plan(before)) choices.pop_back();
     }
-    choices.push_back({.situation = here, .choice = winner->choice, .measured_us = winner->median_us()});
+    // Four digits are more than such a time means.
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4g", winner->median_us());
+    choices.push_back({.situation = here, .choice = winner->choice, .measured_us = std::strtod(text, nullptr)});
   }
   return choices;
 }

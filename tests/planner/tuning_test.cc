@@ -165,6 +165,24 @@ TEST(Tuning, SizesThatDoNotAscendAndSituationsInTwoPlacesAreRefused) {
   EXPECT_NE(read.status().message().find("t:4: choices[1]: most_bytes is not more"), std::string::npos) << read.status().message();
 }
 
+// Where a message was measured to cost much, small calls send fewer.
+TEST(Costs, DearMessagesAreSaved) {
+  std::vector<RankPlace> places;
+  for (const char* const node : {"a", "b", "c", "d"}) places.push_back({.node = node, .device = "host", .vendor = "cpu"});
+  const auto sends = [&](double message_us) {
+    Graph graph = cluster_graph(places);
+    graph.costs.message_us = message_us;
+    const auto made = std::move(*Planner::create(std::move(*Topology::create(graph)), 0, {.inline_bytes = 4096, .carried = true}));
+    int count = 0;
+    for (const auto& channel : made->program_for({.nranks = 4}, 8).value()->program.channels) {
+      for (const Instruction& instruction : channel) count += instruction.send_peer != kNoPeer ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(sends(0), 3) << "one step";
+  EXPECT_EQ(sends(70), 2) << "two steps";
+}
+
 TEST(Forced, ChannelsMayBeForcedToo) {
   const PlanRequest request{.nranks = 4};
   for (const size_t bytes : {size_t{8}, kHuge}) {

@@ -37,12 +37,14 @@ Lane::Lane(Communicator& comm, int index, int lanes)
       executor_(comm.device(), *comm.transport_, index, comm.config_.stream_bytes, comm.budget_.get()),
       lanes_shift_(std::countr_zero(static_cast<unsigned>(lanes))) {}
 
-// A repeated call finds its launch by its shape, which says all that selects.
+// A repeated call finds its launch by its shape, which says all that selects. nullptr: rank 0 has not said yet what to run.
 Result<Launch*> Lane::launch_for(const Request& request) {
   if (last_launch_ != nullptr && shape_ == last_shape_) return last_launch_;
   const size_t bytes = request.uneven ? request.agreed_bytes.value_or(0) : request.count * type_bytes(request.reduction.arithmetic.type);
-  const Result<const PlannedProgram*> found = comm_.plan(comm_.plan_request(request), bytes);
+  const auto type = static_cast<uint32_t>(type_bytes(request.reduction.arithmetic.type));
+  const Result<const PlannedProgram*> found = comm_.plan(comm_.plan_request(request), bytes, type);
   if (!found.ok()) return found.status();
+  if (found.value() == nullptr) return static_cast<Launch*>(nullptr);
   const PlannedProgram& planned = *found.value();
   const auto id = static_cast<size_t>(planned.id);
   if (launches_.size() <= id) launches_.resize(id + 1);
@@ -60,7 +62,7 @@ Result<Launch*> Lane::launch_for(const Request& request) {
 Status Lane::begin(const Request& request, uint64_t number) {
   current_ = &request;
   number_ = number;
-  warned_ = checking_ = leaves_to_others_ = false;
+  warned_ = checking_ = awaits_choice_ = leaves_to_others_ = false;
   suspect_ = kNoPeer;
   next_probe_s_ = kFirstProbe_s;
   gone_since_.reset();
@@ -92,6 +94,8 @@ Status Lane::begin_moving() {
 Status Lane::start(const Request& request) {
   const Result<Launch*> launch = launch_for(request);
   if (!launch.ok()) return launch.status();
+  awaits_choice_ = launch.value() == nullptr;
+  if (awaits_choice_) return {};
   const ReductionCall& reduction = request.reduction;
   for (const std::span<Block> blocks : {request.input_blocks, request.output_blocks}) {
     for (Block& block : blocks) block.signature = signature_of(shape_, block.elems, number_);
@@ -130,6 +134,11 @@ Result<Lane::Progress> Lane::advance() {
     if (!checking_ || !comm_.health().passed(number_)) return Progress::kBlocked;
     checking_ = false;
     if (Status status = begin_moving(); !status.ok()) return status;
+  }
+  if (awaits_choice_) {
+    if (!comm_.choice_has_come()) return Progress::kBlocked;
+    if (Status status = begin_moving(); !status.ok()) return status;
+    if (awaits_choice_) return Progress::kBlocked;
   }
   switch (executor_.step()) {
     case StepResult::kDone: finish(); return Progress::kDone;

@@ -22,7 +22,7 @@ TunedKey tuned_key(const PlanRequest& request, size_t bytes, uint32_t type_bytes
 size_t asked_bytes(size_t bytes, size_t inline_bytes) {
   if (bytes == 0) return 0;
   constexpr size_t kTop = std::numeric_limits<size_t>::max();
-  const int width = std::bit_width(bytes - 1);
+  const auto width = static_cast<int>(std::bit_width(bytes - 1));
   const size_t most = width >= std::numeric_limits<size_t>::digits ? kTop : size_t{1} << width;
   return fits_inline(bytes, inline_bytes) ? std::min(most, inline_bytes) : most;
 }

@@ -82,7 +82,7 @@ std::vector<Config> configs(int nranks, const std::function<void(int, Config&)>&
 
 Request all_reduce_of(std::vector<float>& data) {
   Request request = {.collective = Collective::kAllReduce, .count = data.size(), .input = data.data(), .output = data.data()};
-  request.reduction.arithmetic = {.type = DataType::kFloat32, .op = ReduceOp::kSum};
+  request.reduction.arithmetic = {.type = DataType::kFloat32, .op = Reduction::kSum};
   return request;
 }
 

@@ -132,7 +132,7 @@ TEST(Tuner, IsNotAskedWhereAnAlgorithmIsForced) {
 
 TEST(Tuner, NonsenseIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {"nan", "the cost nan for all_reduce of 4194304 B on 8 ranks"},
+      {"nan", "nan for all_reduce of 4194304 B on 8 ranks"},
       {"negative", "the cost -1.000000"},
       {"unknown", "row 0 ('telepathy') for all_reduce of 4194304 B on 8 ranks, but there is no algorithm of that name"},
       {"cannot", "the algorithm cannot do that"},

@@ -163,8 +163,11 @@ std::string describe_chain(const Simulated& simulated, const Topology& topology,
     }
   }
   if (lines > most_lines) out += wrapped("  ", "... and " + to_string(lines - most_lines) + " lines more");
-  std::snprintf(line, sizeof line, "%11.3f        of the slices that were simulated\n", simulated.chain.front().end_us);
-  return out + line;
+  std::snprintf(line, sizeof line, "%11.3f        in all\n", simulated.chain.front().end_us);
+  // A message from another rank continues that rank's part of the chain, unless rank 0 was followed for all.
+  const bool one_for_all = std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.rank == 0; });
+  const bool has_message = std::any_of(parts.begin(), parts.end(), [](const Part& part) { return part.reason == Reason::kMessage; });
+  return out + line + (one_for_all && has_message ? "every rank does the same at the same time; rank 0 stands for all\n" : "");
 }
 
 }  // namespace tutti

@@ -325,11 +325,22 @@ TUTTI_API tuttiResult_t tuttiStreamAddCallback(tuttiStream_t stream, tuttiStream
 /** Waits until the stream is empty, and ends it. NULL is legal. */
 TUTTI_API tuttiResult_t tuttiStreamDestroy(tuttiStream_t stream);
 
-/* ---- Explanation and groups. ---- */
+/* ---- Plans, explanation and groups. ---- */
+
+/** Has a plan of one's own run wherever it serves a request of `comm`: `json` is what `tutti-plan --dump json` prints, of as many ranks as
+ * the communicator has. It is verified first. minBytes and maxBytes: the sizes of a block (count x size of the type) that it is for, in place
+ * of those that it names itself; both 0: as it says. Of several that serve a request the one registered last is taken, before all of
+ * TUTTI_PLAN_FILE; a forced algorithm goes before any. All ranks call it with the same arguments, as a collective; where one has a wrong or a
+ * different plan all get an error, and nothing is changed. Not inside a group. Communicators split from this one do not have it. */
+TUTTI_API tuttiResult_t tuttiCommRegisterPlan(tuttiComm_t comm, const char* json, size_t minBytes, size_t maxBytes);
 
 /** Says as JSON which plan a request would use and why: {"collective","ranks","bytes","algorithm","channels","protocol","transport",
- * "reason"}. Writes at most `capacity` bytes with a terminating 0 and sets *length (may be NULL) to the full length without it; `text` may be
- * NULL when capacity is 0. `root` is ignored by collectives without one. Local: no communication. */
+ * "reason","source","predicted_us","bound_us","percent_of_bound","binding_cut","second":{"algorithm","channels","predicted_us"}}. source is one
+ * of rule, search, table, forced, tuner, plan; predicted_us is by simulation of the machine as Tutti knows it, bound_us what its links need at
+ * least, binding_cut what sets that; second is the fastest by prediction of what was not chosen. predicted_us, percent_of_bound and second are
+ * null where there is none. More keys may follow. Writes at most `capacity` bytes with a terminating 0 and sets *length (may be NULL) to the
+ * full length without it; `text` may be NULL when capacity is 0. `root` is ignored by collectives without one. Local: no communication; it
+ * searches, which may take a second where ranks are many. */
 TUTTI_API tuttiResult_t tuttiCommExplain(tuttiComm_t comm, tuttiCollective_t collective, size_t count, tuttiDataType_t datatype,
                                          tuttiRedOp_t op, int root, char* text, size_t capacity, size_t* length);
 

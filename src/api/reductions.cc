@@ -1,8 +1,11 @@
-// The C entry points that create and destroy reductions, and that explain a plan.
+// The C entry points that create and destroy reductions, and that register and explain plans.
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "api/checks.h"
+#include "api/group.h"
+#include "comm/register_plan.h"
 
 using namespace tutti;
 
@@ -61,15 +64,30 @@ Result<Collective> check_collective(int collective) {
 }
 
 std::string to_json(const Communicator& comm, Collective collective, const Explanation& explanation) {
-  const nlohmann::ordered_json json = {{"collective", collective_name(collective)},
-                                       {"ranks", comm.nranks()},
-                                       {"bytes", explanation.bytes},
-                                       {"algorithm", explanation.choice.algorithm},
-                                       {"channels", explanation.choice.channels},
-                                       {"protocol", protocol_name(explanation.choice.protocol)},
-                                       {"transport", explanation.transport},
-                                       {"reason", explanation.choice.reason}};
-  return json.dump();
+  using Json = nlohmann::ordered_json;
+  const PlanExplanation& plan = explanation.plan;
+  const auto or_null = [](const std::optional<double>& number) { return number ? Json(*number) : Json(); };
+  Json second;
+  if (plan.second) {
+    second = {{"algorithm", plan.second->choice.algorithm},
+              {"channels", plan.second->choice.channels},
+              {"predicted_us", plan.second->predicted_us}};
+  }
+  const Json json = {{"collective", collective_name(collective)},
+                     {"ranks", comm.nranks()},
+                     {"bytes", explanation.bytes},
+                     {"algorithm", plan.choice.algorithm},
+                     {"channels", plan.choice.channels},
+                     {"protocol", protocol_name(plan.choice.protocol)},
+                     {"transport", explanation.transport},
+                     {"reason", plan.choice.reason},
+                     {"source", source_name(plan.choice.source)},
+                     {"predicted_us", or_null(plan.predicted_us)},
+                     {"bound_us", plan.bound.time_us},
+                     {"percent_of_bound", or_null(plan.percent_of_bound())},
+                     {"binding_cut", plan.bound.cut},
+                     {"second", second}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Status explain(Communicator& comm, int asked, size_t count, int datatype, int op, int root, char* text, size_t capacity, size_t* length) {
@@ -94,6 +112,12 @@ Status explain(Communicator& comm, int asked, size_t count, int datatype, int op
   return {};
 }
 
+// Takes part even where the arguments are wrong: the others wait for this rank.
+Status register_plan_for(Communicator& comm, const char* json, size_t min_bytes, size_t max_bytes) {
+  if (Group::any_open()) return {Code::kInvalidUsage, "a plan cannot be registered in a group: call it outside"};
+  return register_plan(comm, json == nullptr ? std::nullopt : std::optional<std::string_view>(json), min_bytes, max_bytes);
+}
+
 }  // namespace
 }  // namespace tutti
 
@@ -110,6 +134,11 @@ tuttiResult_t tuttiRedOpCreateUser(tuttiRedOp_t* op, tuttiReduceFunction_t funct
 
 tuttiResult_t tuttiRedOpDestroy(tuttiRedOp_t op, tuttiComm_t comm) {
   return guarded_on("tuttiRedOpDestroy", comm, [&](Communicator& c) { return destroy(number_of(op), c); });
+}
+
+tuttiResult_t tuttiCommRegisterPlan(tuttiComm_t comm, const char* json, size_t minBytes, size_t maxBytes) {
+  return refuse_in_group(
+      guarded_on("tuttiCommRegisterPlan", comm, [&](Communicator& c) { return register_plan_for(c, json, minBytes, maxBytes); }));
 }
 
 tuttiResult_t tuttiCommExplain(tuttiComm_t comm, tuttiCollective_t collective, size_t count, tuttiDataType_t datatype, tuttiRedOp_t op,

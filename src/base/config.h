@@ -25,6 +25,8 @@ struct Config {
   std::string algorithm;   // empty: the planner's choice
   std::string topo_file;   // empty: the machine as it is detected
   std::string tuning_file;  // empty: nothing was measured
+  std::string plan_file;   // plan files, separated by colons; empty: none
+  std::string tuner;       // a plug-in that rank 0 loads; empty: none
   std::string transports;  // comma-separated, in order of preference
   std::string node_id;     // empty: boot id and network namespace
   std::string device = "host";  // what holds this rank's buffers. No variable: it is a property of the rank, not of the process

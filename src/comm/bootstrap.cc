@@ -115,7 +115,8 @@ std::vector<std::string> agreed_settings(const Config& config) {
           "slots=" + std::to_string(config.slots),
           "memory=" + std::to_string(config.memory_bytes),
           "lanes=" + std::to_string(config.lanes),
-          "check=" + std::to_string(config.check ? 1 : 0)};
+          "check=" + std::to_string(config.check ? 1 : 0),
+          std::string("tuner=") + (config.tuner.empty() ? "none" : "rank 0's")};
 }
 
 Member make_member(int rank, const Config& config, std::span<const std::byte> transport) {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "comm/choices.h"
 #include "comm/transports.h"
 #include "device/devices.h"
 #include "topology/cluster.h"
@@ -39,12 +40,16 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   if (Status status = look_up(); !status.ok()) return status;
   if (Status status = declare_topology(); !status.ok()) return status;
   if (Status status = read_tuning(); !status.ok()) return status;
+  Result<ImportedPlans> plans = import_plan_files(config_.plan_file);
+  if (!plans.ok()) return {plans.status().code(), "TUTTI_PLAN_FILE: " + plans.status().message()};
+  file_plans_ = std::move(*plans);
   Result<std::unique_ptr<Transport>> transport = make_transport(rank_, nranks_, config_, id.key, budget_);
   if (!transport.ok()) return transport.status();
   transport_ = std::move(*transport);
   Member self = make_member(rank_, config_, transport_->address());
   self.agreed.push_back("topo_file=" + (declared_ ? "graph " + std::to_string(graph_hash(*declared_)) : std::string("none")));
   self.agreed.push_back("tuning_file=" + (tuning_ ? "choices " + std::to_string(tuning_hash(*tuning_)) : std::string("none")));
+  self.agreed.push_back("plan_file=" + describe(file_plans_));
   self.vendor = device_->vendor();
   Joining with_settings = joining;
   with_settings.heartbeat_s = config_.heartbeat_s;
@@ -69,6 +74,7 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
   if (Status status = comm->look_up(); !status.ok()) return status;
   comm->declared_ = parent.topology_of(members);
   comm->tuning_ = parent.tuning_;
+  comm->file_plans_ = parent.file_plans_;
   Result<std::unique_ptr<Transport>> transport = parent.transport_->derive(members, context, fifo_shapes(nranks, config), comm->budget_);
   if (!transport.ok()) return transport.status();
   comm->transport_ = std::move(*transport);
@@ -142,6 +148,14 @@ Status Communicator::set_up() {
   Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);
+  for (const auto& plan : file_plans_) {
+    const int wanted = plan->header().nranks;
+    if (wanted == nranks_) planner_->overrides().add(plan);
+    if (wanted != nranks_ && rank_ == 0) {
+      log_info(plan->source + " is for " + std::to_string(wanted) + " ranks: not for this communicator of " + std::to_string(nranks_));
+    }
+  }
+  start_tuner();
   const auto lanes = static_cast<int>(config_.lanes);
   for (int lane = 0; lane < lanes; ++lane) lanes_.push_back(std::make_unique<Lane>(*this, lane, lanes));
   point_to_point_ = std::make_unique<Lane>(*this, kPointToPointLane, 1);
@@ -150,6 +164,42 @@ Status Communicator::set_up() {
   wait_policy_ = {.spin_us = spin_us, .yield_us = config_.yield_us};
   if (rank_ == 0) log_info("communicator of " + std::to_string(nranks_) + " ranks over " + transport_->name());
   return {};
+}
+
+// A tuner that cannot be had is a sentence in the log, and everybody goes on without.
+void Communicator::start_tuner() {
+  if (config_.tuner.empty()) return;
+  if (rank_ != 0) return planner_->overrides().expect_tuner();
+  std::set<std::string> nodes;
+  for (const Member& member : membership_.members) nodes.insert(member.node);
+  const tuttiTunerJob_t job = {.size = sizeof job,
+                               .nranks = nranks_,
+                               .nnodes = static_cast<int>(nodes.size()),
+                               .transport = transport_->name(),
+                               .machine = planner_->machine(),
+                               .log = nullptr};
+  Result<std::unique_ptr<Tuner>> tuner = Tuner::load(config_.tuner, job);
+  if (tuner.ok()) {
+    log_info("rank 0 asks the " + (*tuner)->who());
+    return planner_->overrides().use_tuner(std::move(*tuner));
+  }
+  log_warn(tuner.status().message() + "; going on without a tuner");
+  health_->hand_out(encode_no_tuner());
+}
+
+// Guarded by planner_mutex_.
+Status Communicator::take_choices() {
+  for (size_t i = choices_taken_.load(std::memory_order_relaxed); i < health_->handed_out(); ++i) {
+    if (Status status = apply_choice(health_->handed_out(i), planner_->overrides()); !status.ok()) return status;
+    choices_taken_.store(i + 1, std::memory_order_relaxed);
+  }
+  return {};
+}
+
+void Communicator::add_plan(std::shared_ptr<const ImportedPlan> plan) {
+  std::lock_guard lock(planner_mutex_);
+  planner_->overrides().add(std::move(plan));
+  for (const auto& lane : lanes_) lane->forget_launches();
 }
 
 MemoryUse Communicator::memory() const {
@@ -191,16 +241,21 @@ PlanRequest Communicator::plan_request(const Request& request) const {
           .rank_ordered = !request.reduction.commutes};
 }
 
-Result<const PlannedProgram*> Communicator::plan(const PlanRequest& shape, size_t bytes) {
+Result<const PlannedProgram*> Communicator::plan(const PlanRequest& shape, size_t bytes, uint32_t type_bytes) {
   // Uncontended but for operations on several streams that begin at once.
   std::lock_guard lock(planner_mutex_);
-  Result<const PlannedProgram*> planned = planner_->program_for(shape, bytes);
-  if (planned.ok() && rank_ == 0 && config_.explain && explained_.insert({planned.value()->id, bytes}).second) {
-    const PlanChoice& choice = planned.value()->choice;
-    log_warn(std::string("plan: ") + collective_name(shape.collective) + " of " + std::to_string(bytes) + " B: " + choice.algorithm + ", " +
-             std::to_string(choice.channels) + " channels, " + protocol_name(choice.protocol) + " (" + choice.reason + ")");
-  }
+  if (Status status = take_choices(); !status.ok()) return status;
+  Result<const PlannedProgram*> planned = planner_->program_for(shape, bytes, type_bytes);
+  for (const TunerDecision& decision : planner_->overrides().take_decisions()) health_->hand_out(encode_choice(decision));
+  const bool asked = planned.ok() && rank_ == 0 && config_.explain;
+  if (asked && explained_.insert({planned.value()->id, bytes}).second) log_plan(shape, bytes, type_bytes);
   return planned;
+}
+
+// For TUTTI_EXPLAIN.
+void Communicator::log_plan(const PlanRequest& shape, size_t bytes, uint32_t type_bytes) {
+  const Result<PlanExplanation> explained = planner_->explain(shape, bytes, type_bytes);
+  if (explained.ok()) log_warn("plan: " + describe(explained.value(), shape.collective, bytes));
 }
 
 Status Communicator::enter() {
@@ -277,11 +332,13 @@ Status Communicator::poison(Status status) {
   return status;
 }
 
-Result<Explanation> Communicator::explain(const Request& request) const {
-  const size_t bytes = request.count * type_bytes(request.reduction.arithmetic.type);
-  Result<PlanChoice> choice = planner_->choose(plan_request(request), bytes);
-  if (!choice.ok()) return choice.status();
-  return Explanation{.choice = std::move(*choice), .transport = transport_->name(), .bytes = bytes};
+Result<Explanation> Communicator::explain(const Request& request) {
+  const size_t elem_bytes = type_bytes(request.reduction.arithmetic.type), bytes = request.count * elem_bytes;
+  std::lock_guard lock(planner_mutex_);
+  if (Status status = take_choices(); !status.ok()) return status;
+  Result<PlanExplanation> plan = planner_->explain(plan_request(request), bytes, static_cast<uint32_t>(elem_bytes));
+  if (!plan.ok()) return plan.status();
+  return Explanation{.plan = std::move(*plan), .transport = transport_->name(), .bytes = bytes};
 }
 
 Status Communicator::read(void* to, const void* from, size_t bytes) const {

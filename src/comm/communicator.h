@@ -40,7 +40,7 @@ struct Turn {
 };
 
 struct Explanation {
-  PlanChoice choice;
+  PlanExplanation plan;
   std::string transport;
   size_t bytes = 0;
 };
@@ -109,7 +109,11 @@ class Communicator {
   Submitted submitted() const { return {operations_, point_to_points_}; }
   void wait_for(const Submitted& submitted);
 
-  Result<Explanation> explain(const Request& request) const;
+  Result<Explanation> explain(const Request& request);
+
+  // Runs `plan` where it serves a request from now on. All ranks call it with the same, after the same operations. Precondition: no
+  // operation runs; the plan is for this many ranks.
+  void add_plan(std::shared_ptr<const ImportedPlan> plan);
 
   // Created reductions are numbered from 0 in their order. nullptr: there is none, or it was destroyed.
   int add_reduction(const CreatedReduction& reduction);
@@ -140,12 +144,15 @@ class Communicator {
  private:
   friend class Lane;
 
+  void log_plan(const PlanRequest& shape, size_t bytes, uint32_t type_bytes);
   Communicator(int rank, int nranks, const Config& config)
       : rank_(rank), nranks_(nranks), config_(config), budget_(std::make_shared<MemoryBudget>(config.memory_bytes)) {}
   Status open(const RendezvousId& id, const Joining& joining);
   Status look_up();
   Status declare_topology();
   Status read_tuning();
+  void start_tuner();
+  Status take_choices();
   void watch_health();
   Status set_up();
   Code poison_code() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
@@ -153,7 +160,9 @@ class Communicator {
 
   // For lanes.
   PlanRequest plan_request(const Request& request) const;
-  Result<const PlannedProgram*> plan(const PlanRequest& shape, size_t bytes);
+  // nullptr: rank 0 has not said yet; choice_has_come() says when to ask again.
+  Result<const PlannedProgram*> plan(const PlanRequest& shape, size_t bytes, uint32_t type_bytes);
+  bool choice_has_come() const { return health_->handed_out() != choices_taken_.load(std::memory_order_relaxed); }
   Status poison(Status status);
   Health& health() { return *health_; }
   bool aborted() const { return aborted_.load(); }
@@ -167,6 +176,7 @@ class Communicator {
   Device* device_ = nullptr;              // that holds this rank's buffers
   std::optional<Graph> declared_;         // the machine, where it is not detected
   std::shared_ptr<const Tuning> tuning_;  // measured choices; nullptr: none. shared_ptr: with the planner, and those split off
+  ImportedPlans file_plans_;              // of TUTTI_PLAN_FILE, for whatever number of ranks
   Membership membership_;
   uint32_t context_ = 0;            // of the control tree: 0, or the number under which this was split off
   std::vector<int> in_tree_;        // by rank, the tree's
@@ -175,6 +185,7 @@ class Communicator {
   std::unique_ptr<Transport> transport_;
   std::mutex planner_mutex_;
   std::unique_ptr<Planner> planner_;            // guarded by planner_mutex_ once lanes run
+  std::atomic<size_t> choices_taken_{0};        // of those that rank 0 handed out; written under planner_mutex_. relaxed: a look before it
   std::set<std::pair<int, size_t>> explained_;  // program and bytes that TUTTI_EXPLAIN has logged
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<CreatedReduction> reductions_;

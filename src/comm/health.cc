@@ -111,6 +111,11 @@ void Health::leave() {
   flood(kLeft, {});
 }
 
+Bytes Health::handed_out(size_t i) const {
+  std::lock_guard lock(mutex_);
+  return handed_out_[i];
+}
+
 bool Health::has_left(int rank) const {
   std::lock_guard lock(mutex_);
   return left_[static_cast<size_t>(rank)];
@@ -151,6 +156,13 @@ void Health::hear(int from, uint16_t kind, std::span<const std::byte> payload) {
       const uint64_t number = reader.u64();
       std::lock_guard lock(mutex_);
       passed_.insert(number);
+      return;
+    }
+    case kHandedOut: {
+      if (from != 0) return;
+      std::lock_guard lock(mutex_);
+      handed_out_.emplace_back(payload.begin(), payload.end());
+      handed_out_count_.store(handed_out_.size(), std::memory_order_release);
       return;
     }
     default: return;  // of a later version: none of ours

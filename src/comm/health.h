@@ -83,11 +83,18 @@ class Health final : public TreeListener {
   void check(uint64_t number, const CallShape& shape, uint64_t counts_hash, const std::string& choice);
   bool passed(uint64_t number);
 
+  // What rank 0 decides for all, in its order: told to all others; how many have come here so far; and the i-th of them. The second is a
+  // cheap look: acquire, pairs with hear().
+  void hand_out(Bytes payload) { flood(kHandedOut, std::move(payload)); }
+  size_t handed_out() const { return handed_out_count_.load(std::memory_order_acquire); }
+  Bytes handed_out(size_t i) const;
+
   void on_message(int from, uint16_t kind, std::span<const std::byte> payload) override;
   void on_died(int rank, const std::string& how) override;
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr uint16_t kHandedOut = 7;  // a kind of message, beside health.cc's
   struct Mail {
     uint64_t number = 0;
     bool ended = false;
@@ -135,6 +142,8 @@ class Health final : public TreeListener {
   std::optional<Clock::time_point> asked_by_others_;
   std::map<uint64_t, Checked> checks_;  // rank 0
   std::set<uint64_t> passed_;
+  std::vector<Bytes> handed_out_;
+  std::atomic<size_t> handed_out_count_{0};  // release by hear(), after handed_out_
 };
 
 // The sentence of a mismatch, the same on all ranks.

@@ -41,14 +41,16 @@ Lane::Lane(Communicator& comm, int index, int lanes)
 
 Result<const PlannedProgram*> Lane::plan_for(const Request& request) {
   const size_t bytes = request.uneven ? request.agreed_bytes.value_or(0) : request.count * type_bytes(request.reduction.arithmetic.type);
-  return comm_.plan(comm_.plan_request(request), bytes);
+  const auto type = static_cast<uint32_t>(type_bytes(request.reduction.arithmetic.type));
+  return comm_.plan(comm_.plan_request(request), bytes, type);
 }
 
-// A repeated call finds its launch by its shape, which says all that selects.
+// A repeated call finds its launch by its shape, which says all that selects. nullptr: rank 0 has not said yet what to run.
 Result<Launch*> Lane::launch_for(const Request& request) {
   if (last_launch_ != nullptr && shape_ == last_shape_) return last_launch_;
   const Result<const PlannedProgram*> found = plan_for(request);
   if (!found.ok()) return found.status();
+  if (found.value() == nullptr) return static_cast<Launch*>(nullptr);
   const PlannedProgram& planned = *found.value();
   const auto id = static_cast<size_t>(planned.id);
   if (launches_.size() <= id) launches_.resize(id + 1);
@@ -67,7 +69,7 @@ Result<Launch*> Lane::launch_for(const Request& request) {
 Status Lane::begin(const Request& request, uint64_t number) {
   current_ = &request;
   number_ = number;
-  warned_ = checking_ = leaves_to_others_ = false;
+  warned_ = checking_ = awaits_choice_ = leaves_to_others_ = false;
   suspect_ = kNoPeer;
   next_probe_s_ = kFirstProbe_s;
   gone_since_.reset();
@@ -83,10 +85,14 @@ Status Lane::begin(const Request& request, uint64_t number) {
 }
 
 Status Lane::begin_checking(const Request& request) {
-  const Result<const PlannedProgram*> planned = plan_for(request);
-  if (!planned.ok()) return fail_to_begin(planned.status());
+  std::string choice;
+  if (comm_.config_.tuner.empty()) {  // a tuner's choices are rank 0's, and the others may not have them yet
+    const Result<const PlannedProgram*> planned = plan_for(request);
+    if (!planned.ok()) return fail_to_begin(planned.status());
+    choice = describe_choice(choice_word(planned.value()->choice));
+  }
   checking_ = true;
-  comm_.health().check(number_, shape_, hash_counts(request), describe_choice(choice_word(planned.value()->choice)));
+  comm_.health().check(number_, shape_, hash_counts(request), choice);
   return {};
 }
 
@@ -103,6 +109,8 @@ Status Lane::begin_moving() {
 Status Lane::start(const Request& request) {
   const Result<Launch*> launch = launch_for(request);
   if (!launch.ok()) return launch.status();
+  awaits_choice_ = launch.value() == nullptr;
+  if (awaits_choice_) return {};
   comm_.health().calls().chose(number_, last_choice_);
   const ReductionCall& reduction = request.reduction;
   for (const std::span<Block> blocks : {request.input_blocks, request.output_blocks}) {
@@ -142,6 +150,11 @@ Result<Lane::Progress> Lane::advance() {
     if (!checking_ || !comm_.health().passed(number_)) return Progress::kBlocked;
     checking_ = false;
     if (Status status = begin_moving(); !status.ok()) return status;
+  }
+  if (awaits_choice_) {
+    if (!comm_.choice_has_come()) return Progress::kBlocked;
+    if (Status status = begin_moving(); !status.ok()) return status;
+    if (awaits_choice_) return Progress::kBlocked;
   }
   switch (executor_.step()) {
     case StepResult::kDone: finish(); return Progress::kDone;

@@ -51,6 +51,9 @@ class Lane {
   // Waits, bounded, for what the device still does for an operation that failed. Errors: kTimeout.
   Status settle();
 
+  // Plans have changed: what was found before is looked for again. Precondition: no operation runs.
+  void forget_launches() { last_launch_ = nullptr; }
+
   // To be called now and then while advance() says kBlocked: whether waiting still makes sense.
   Status look(double waited_s);
 
@@ -62,6 +65,8 @@ class Lane {
   Status begin_checking(const Request& request);
   bool is_mail() const { return current_->collective == Collective::kSendRecv; }
   Status begin_moving();
+  bool has_begun() const { return !checking_ && !awaits_choice_ && suspect_ == kNoPeer; }
+  bool others_have_moved_it();
   // Ends the operation and poisons the communicator. The first also tells all ranks that this one failed; the second is for a reason that
   // all ranks know or will hear of.
   Status fail(Status status);
@@ -70,6 +75,7 @@ class Lane {
 
   // lane_look.cc: what is done about waiting.
   Status look_at_device(double waited_s);
+  Status look_at_rank_0(double waited_s);
   Status look_at_peer(const WaitingFor& waiting, double waited_s);
   Status look_for_mismatch(const WaitingFor& waiting, double waited_s);
   Status look_at_time(const WaitingFor& waiting, double waited_s);
@@ -104,8 +110,9 @@ class Lane {
   // Of the running operation's wait. A peer that waits may ask the control threads of others; whatever it asks, it goes on waiting
   // meanwhile.
   using Clock = std::chrono::steady_clock;
-  bool checking_ = false;  // TUTTI_CHECK: the other ranks have not brought this call yet, and nothing has begun
-  int suspect_ = kNoPeer;  // sent data of another call; its own call is asked for
+  bool checking_ = false;       // TUTTI_CHECK: the other ranks have not brought this call yet, and nothing has begun
+  bool awaits_choice_ = false;  // rank 0 has not said yet what its tuner chooses, and nothing has begun
+  int suspect_ = kNoPeer;       // sent data of another call; its own call is asked for
   bool warned_ = false;
   uint64_t probe_ = 0;  // a question to the peer that is waited for; 0: none
   int probed_ = kNoPeer;

@@ -36,22 +36,42 @@ Status Lane::look(double waited_s) {
   if (health.failed()) {
     if (const std::optional<Failure> failure = health.failure_of_others()) {
       // What was sent before is there by now: only if that does not help is it a failure of this operation.
-      if (!checking_ && suspect_ == kNoPeer && executor_.step() != StepResult::kBlocked) return {};
+      if (others_have_moved_it()) return {};
       return fail_heard(*failure);
     }
   }
   // Another operation of this rank has failed, and all others know: nobody will come to this one.
   if (comm_.poison_code() != Code::kOk) {
-    if (!checking_ && suspect_ == kNoPeer && executor_.step() != StepResult::kBlocked) return {};
+    if (others_have_moved_it()) return {};
     return fail_quietly(comm_.usable());
   }
   if (suspect_ != kNoPeer) return resolve_suspicion();
+  if (awaits_choice_) return look_at_rank_0(waited_s);
   const WaitingFor waiting = checking_ ? WaitingFor{} : executor_.waiting_for();
   if (!checking_) {
     if (waiting.own_device) return look_at_device(waited_s);
     if (waiting.peer == kNoPeer) return {};
     if (Status status = look_at_peer(waiting, waited_s); !status.ok()) return status;
   }
+  return look_at_time(waiting, waited_s);
+}
+
+// Whether it goes on with what has come by now.
+bool Lane::others_have_moved_it() {
+  if (awaits_choice_) return comm_.choice_has_come();
+  return has_begun() && executor_.step() != StepResult::kBlocked;
+}
+
+// This rank waits for what rank 0 chooses. That comes by the control tree, in order with rank 0's goodbye there, so no transport is asked.
+Status Lane::look_at_rank_0(double waited_s) {
+  const bool left = comm_.health().has_left(0);
+  if (comm_.choice_has_come()) return {};
+  if (left) {
+    return fail({Code::kRemote, describe() + ": " + comm_.describe_peer(0) +
+                                    " left the communicator and will not take part: all ranks must make the same calls"});
+  }
+  const WaitingFor waiting{.peer = 0};
+  if (Status status = look_for_mismatch(waiting, waited_s); !status.ok()) return status;
   return look_at_time(waiting, waited_s);
 }
 
@@ -269,7 +289,8 @@ Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std:
                                                     : ", which waits for others itself, or is stuck";
   }
   text += late.value();
-  if (!checking_) {
+  if (awaits_choice_) text += " (the choice of rank 0's tuner)";
+  if (!checking_ && !awaits_choice_) {
     text += std::string(" (") + (waiting.for_credit ? "credit" : "data") + ", channel " + std::to_string(waiting.channel) + ", step " +
             std::to_string(waiting.instruction) + ")";
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "comm/gather_all.h"
+
 namespace tutti {
 namespace {
 
@@ -26,16 +28,6 @@ struct Outcome {
     settings.copy(text, sizeof text - 1);
   }
 };
-
-// All ranks' `mine`, by rank, through the parent itself.
-template <class T>
-Result<std::vector<T>> gather_all(Communicator& comm, const T& mine) {
-  std::vector<T> all(static_cast<size_t>(comm.nranks()));
-  Request request = {.collective = Collective::kAllGather, .count = sizeof(T), .input = &mine, .output = all.data()};
-  request.reduction.arithmetic.type = DataType::kUint8;
-  if (Status status = comm.submit(request); !status.ok()) return status;
-  return all;
-}
 
 // Whether every member made its part, with the same settings.
 Status all_well(const Communicator& parent, const std::vector<Outcome>& outcomes, const std::vector<int>& members) {

@@ -72,6 +72,20 @@ uint32_t output_blocks(Collective collective, int nranks) {
   }
 }
 
-const char* protocol_name(Protocol protocol) { return protocol == Protocol::kInline ? "inline" : "staged"; }
+const char* source_name(ChoiceSource source) {
+  switch (source) {
+    case ChoiceSource::kRule: return "rule";
+    case ChoiceSource::kSearch: return "search";
+    case ChoiceSource::kTable: return "table";
+    case ChoiceSource::kForced: return "forced";
+    case ChoiceSource::kTuner: return "tuner";
+    case ChoiceSource::kPlan: return "plan";
+  }
+  return "unknown";
+}
+
+const char* protocol_name(Protocol protocol) {
+  return protocol == Protocol::kInline ? "inline" : "staged";
+}
 
 }  // namespace tutti

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -100,9 +101,14 @@ struct Program {
   bool operator==(const Program&) const = default;
 };
 
-// All ranks' programs together, ranks[r].rank == r.
+// All ranks' programs together, ranks[r].rank == r. The range of sizes, in bytes of a block, that it is meant for: of plans that are
+// imported; who makes or checks a plan pays no heed.
 struct Plan {
   std::vector<Program> ranks;
+  uint64_t min_bytes = 0;
+  uint64_t max_bytes = kAnyBytes;
+
+  static constexpr uint64_t kAnyBytes = std::numeric_limits<int64_t>::max();
 
   bool operator==(const Plan&) const = default;
 };

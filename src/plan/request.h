@@ -27,16 +27,31 @@ enum class Protocol : uint8_t { kInline, kStaged };
 
 const char* protocol_name(Protocol protocol);
 
+// Where a choice comes from.
+enum class ChoiceSource : uint8_t {
+  kRule,    // a rule that was measured
+  kSearch,  // the simulator
+  kTable,   // a tuning table
+  kForced,  // TUTTI_ALGORITHM, or the config
+  kTuner,   // a tuner plug-in
+  kPlan     // an imported plan
+};
+
+const char* source_name(ChoiceSource source);  // "rule", "search", "table", "forced", "tuner", "plan"
+
 struct PlanChoice {
   std::string algorithm;
   int channels = 1;
   int parameter = 0;  // the algorithm's own (a radix, an order of the axes), as its header says; 0: its default
   Protocol protocol = Protocol::kStaged;
-  uint32_t slice_bytes = 0;  // the most bytes of one message, the same on all ranks; 0: as many as a slot holds
-  std::string reason;        // for people; not compared
+  uint32_t slice_bytes = 0;                   // the most bytes of one message, the same on all ranks; 0: as many as a slot holds
+  std::string reason;                         // for people; not compared
+  ChoiceSource source = ChoiceSource::kRule;  // likewise
+  int imported = -1;                          // the planner's imported plan of that index, in place of what the algorithm makes
 
   bool same_plan(const PlanChoice& other) const {
-    return algorithm == other.algorithm && channels == other.channels && parameter == other.parameter && protocol == other.protocol && slice_bytes == other.slice_bytes;
+    return algorithm == other.algorithm && channels == other.channels && parameter == other.parameter && protocol == other.protocol &&
+           slice_bytes == other.slice_bytes && imported == other.imported;
   }
 };
 

@@ -93,12 +93,13 @@ class Reader {
     const Path root;
     Program header;
     std::string collective;
-    if (!object(json, root, {"collective", "algorithm", "nranks", "root", "largest_message", "ranks"})) return false;
+    if (!object(json, root, {"collective", "algorithm", "nranks", "root", "min_bytes", "max_bytes", "largest_message", "ranks"}))
+      return false;
     if (!string(json, root, "collective", collective) || !read_collective(collective, root, header.collective)) return false;
     if (!string(json, root, "algorithm", header.algorithm)) return false;
     if (!integer(json, root, "nranks", 1, kMaxRanks, header.nranks)) return false;
     if (!integer(json, root, "root", 0, header.nranks - 1, header.root)) return false;
-    if (!largest_message(json, root, header)) return false;
+    if (!range(json, root, plan) || !largest_message(json, root, header)) return false;
     const Json* ranks = array(json, root, "ranks");
     if (ranks == nullptr) return false;
     const Path ranks_path = root / "ranks";
@@ -129,6 +130,14 @@ class Reader {
       if (name == collective_name(collective)) return true;
     }
     return fail(path / "collective", "is " + shown(name) + ", which is no collective; all_reduce is one");
+  }
+
+  bool range(const Json& json, const Path& path, Plan& plan) {
+    constexpr int64_t kAny = Plan::kAnyBytes;
+    if (json.contains("min_bytes") && !integer(json, path, "min_bytes", 0, kAny, plan.min_bytes)) return false;
+    if (json.contains("max_bytes") && !integer(json, path, "max_bytes", 0, kAny, plan.max_bytes)) return false;
+    if (plan.min_bytes <= plan.max_bytes) return true;
+    return fail(path / "max_bytes", "is " + to_string(plan.max_bytes) + ", less than min_bytes, " + to_string(plan.min_bytes));
   }
 
   bool largest_message(const Json& json, const Path& path, Program& header) {
@@ -290,8 +299,11 @@ std::string plan_to_json(const Plan& plan) {
   const Program& header = plan.ranks.empty() ? none : plan.ranks[0];
   std::string out = std::string("{\n  \"collective\": \"") + collective_name(header.collective) +
                     "\",\n  \"algorithm\": " + quoted(header.algorithm) + ",\n  \"nranks\": " + to_string(header.nranks) +
-                    ",\n  \"root\": " + to_string(header.root) + ",\n  \"largest_message\": {\"num\": " + to_string(header.largest_num) +
-                    ", \"den\": " + to_string(header.largest_den) + "}" + ",\n  \"ranks\": ";
+                    ",\n  \"root\": " + to_string(header.root);
+  if (plan.min_bytes != 0) out += ",\n  \"min_bytes\": " + to_string(plan.min_bytes);
+  if (plan.max_bytes != Plan::kAnyBytes) out += ",\n  \"max_bytes\": " + to_string(plan.max_bytes);
+  out += ",\n  \"largest_message\": {\"num\": " + to_string(header.largest_num) + ", \"den\": " + to_string(header.largest_den) +
+         "},\n  \"ranks\": ";
   append_array(out, "  ", plan.ranks.size(), [&](size_t rank) {
     const Program& program = plan.ranks[rank];
     out += "{\"rank\": " + to_string(program.rank) + ", \"scratch_blocks\": " + to_string(program.scratch_blocks);

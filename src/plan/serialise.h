@@ -6,8 +6,9 @@
 //       "dst": {"buffer": "output", "begin": 0, "end": 1, "den": 2}, "after": [0, 3]}, ...], ...]}, ...]}
 //
 // "op" is opcode_name's; "from", "to", "src", "dst" and "after" ([channel, index]) appear where the instruction has them, "src_first" and
-// "completes" where they are true, and a rank's "fifo_of_channel" ([0, 1, ...], before "channels") where it is not empty. All other keys are
-// required. Unknown keys are refused, unless they begin with "x-".
+// "completes" where they are true, and a rank's "fifo_of_channel" ([0, 1, ...], before "channels") where it is not empty. All other keys
+// are required, but for "min_bytes" and "max_bytes" beside "nranks": the sizes of a block that the plan is for, all where they are missing.
+// Unknown keys are refused, unless they begin with "x-".
 // Threading: pure functions.
 #pragma once
 

@@ -28,6 +28,7 @@ uint64_t hash_of(const PlanChoice& choice) {
   add(static_cast<uint64_t>(choice.protocol));
   add(static_cast<uint64_t>(choice.parameter));
   add(choice.slice_bytes);
+  add(static_cast<uint64_t>(choice.imported + 1));
   return hash >> 8;
 }
 
@@ -36,7 +37,7 @@ uint64_t hash_of(const PlanChoice& choice) {
 uint64_t choice_word(const PlanChoice& choice) {
   const uint64_t place = place_of(choice.algorithm), channels = static_cast<uint64_t>(choice.channels),
                  parameter = static_cast<uint64_t>(choice.parameter);
-  if (place == kElsewhere || channels > kMostChannels || parameter > kMostParameter) return kElsewhere << 56 | hash_of(choice);
+  if (choice.imported >= 0 || place == kElsewhere || channels > kMostChannels || parameter > kMostParameter) return kElsewhere << 56 | hash_of(choice);
   return place << 56 | channels << 48 | static_cast<uint64_t>(choice.protocol) << 47 | parameter << 32 | choice.slice_bytes;
 }
 

@@ -53,6 +53,33 @@ bool Planner::by_rules() const {
          std::all_of(endpoints.begin(), endpoints.end(), [&](const Endpoint& e) { return e.node == endpoints[0].node; });
 }
 
+SimulateOptions Planner::simulate_options() const {
+  // Of a core that adds and copies through memory, nominally.
+  constexpr double kReduceGBps = 10, kCopyGBps = 20, kMessageUs = 0.2;
+  constexpr uint64_t kSlices = 6;
+  const Costs& costs = topology_->graph().costs;
+  const auto known = [](double measured, double nominal) { return measured > 0 ? measured : nominal; };
+  return {.slice_bytes = limits_.slot_bytes,
+          .fifo_depth = limits_.slots,
+          .injection_us = known(costs.message_us, kMessageUs),
+          .reduce_bytes_per_us = 1000 * known(costs.reduce_GBps, kReduceGBps),
+          .copy_bytes_per_us = 1000 * known(costs.copy_GBps, kCopyGBps),
+          .max_slices = kSlices};
+}
+
+SearchOptions Planner::search_options() const {
+  // Predictions are worth some percent: trees are not packed for less.
+  constexpr double kRoom = 1.1;
+  constexpr uint64_t kWork = 100'000;
+  return {.channels = {1, kMostShares}, .most_fifos = kMostShares, .room = kRoom, .work = kWork};
+}
+
+Predictor& Planner::predictor() const {
+  constexpr uint64_t kBudget = 30'000;
+  if (!predictor_) predictor_ = std::make_unique<Predictor>(*topology_, simulate_options(), kBudget);
+  return *predictor_;
+}
+
 // Searched for root 0: a machine whose roots differ so much that another algorithm wins is not worth as many searches as ranks.
 Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) const {
   const char* const forced = forced_for(request);
@@ -65,28 +92,10 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
   if (!ruled.ok() || forced != nullptr || by_rules()) return ruled;
   PlanRequest at_root_0 = request;
   at_root_0.root = 0;
-  const auto found = searched_.find(packed(at_root_0));
-  if (found != searched_.end()) return found->second;
-  if (!predictor_) {
-    // Of a core that adds and copies through memory, nominally.
-    constexpr double kReduceGBps = 10, kCopyGBps = 20, kMessageUs = 0.2;
-    const Costs& costs = topology_->graph().costs;
-    const auto known = [](double measured, double nominal) { return measured > 0 ? measured : nominal; };
-    constexpr uint64_t kSlices = 6, kBudget = 30'000;
-    const SimulateOptions options = {.slice_bytes = limits_.slot_bytes,
-                                     .fifo_depth = limits_.slots,
-                                     .injection_us = known(costs.message_us, kMessageUs),
-                                     .reduce_bytes_per_us = 1000 * known(costs.reduce_GBps, kReduceGBps),
-                                     .copy_bytes_per_us = 1000 * known(costs.copy_GBps, kCopyGBps),
-                                     .max_slices = kSlices};
-    predictor_ = std::make_unique<Predictor>(*topology_, options, kBudget);
-  }
-  // Predictions are worth some percent: trees are not packed for less.
-  constexpr double kRoom = 1.1;
-  constexpr uint64_t kWork = 100'000;
-  const SearchOptions options = {.channels = {1, kMostShares}, .most_fifos = kMostShares, .room = kRoom, .work = kWork};
+  const auto known = searched_.find(packed(at_root_0));
+  if (known != searched_.end()) return known->second;
   Result<std::vector<RuledRange>> searched =
-      searched_ranges(*predictor_, *topology_, at_root_0, limits_.inline_bytes, options, ruled.value());
+      searched_ranges(predictor(), *topology_, at_root_0, limits_.inline_bytes, search_options(), ruled.value());
   predictor_->forget();
   // A machine too large to search has its rules.
   const auto& ranges = searched.ok() ? searched : ruled;
@@ -94,7 +103,18 @@ Result<std::vector<RuledRange>> Planner::ranges_for(const PlanRequest& request) 
   return ranges;
 }
 
-Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes) const {
+Result<PlanChoice> Planner::choose(const PlanRequest& request, size_t bytes, uint32_t type_bytes) const {
+  Result<Overrides::Answer> over = overriding(request, bytes, type_bytes);
+  if (!over.ok()) return over.status();
+  if (over->kind == Overrides::Answer::Kind::kChoice) return std::move(over->choice);
+  Result<PlanChoice> choice = ranged_choice(request, bytes);
+  if (choice.ok() && over->kind == Overrides::Answer::Kind::kNotYet) {
+    choice->reason += "; rank 0 has not asked its tuner about such a request yet";
+  }
+  return choice;
+}
+
+Result<PlanChoice> Planner::ranged_choice(const PlanRequest& request, size_t bytes) const {
   Result<std::vector<RuledRange>> ranges = ranges_for(request);
   if (!ranges.ok()) return ranges.status();
   for (const RuledRange& range : *ranges) {
@@ -117,7 +137,13 @@ Result<Planner::Table*> Planner::table_for(const PlanRequest& request) {
   return last_table_;
 }
 
-Result<const PlannedProgram*> Planner::program_for(const PlanRequest& request, size_t bytes) {
+Result<const PlannedProgram*> Planner::program_for(const PlanRequest& request, size_t bytes, uint32_t type_bytes) {
+  if (overrides_.any()) {
+    const Result<Overrides::Answer> over = overriding(request, bytes, type_bytes);
+    if (!over.ok()) return over.status();
+    if (over.value().kind == Overrides::Answer::Kind::kNotYet) return static_cast<const PlannedProgram*>(nullptr);
+    if (over.value().kind == Overrides::Answer::Kind::kChoice) return keep(request, over.value().choice);
+  }
   const Result<Table*> table = table_for(request);
   if (!table.ok()) return table.status();
   for (Range& range : table.value()->ranges) {
@@ -133,7 +159,8 @@ const PlannedProgram* Planner::keep(const PlanRequest& request, const PlanChoice
     if (planned->request == request && planned->choice.same_plan(choice)) return planned.get();
   }
   const int id = static_cast<int>(programs_.size());
-  Program program = find_algorithm(choice.algorithm)->generate(request, choice, *topology_, rank_);
+  Program program = choice.imported >= 0 ? overrides_.plan(choice.imported).plan.ranks[static_cast<size_t>(rank_)]
+                                         : find_algorithm(choice.algorithm)->generate(request, choice, *topology_, rank_);
   programs_.push_back(
       std::make_unique<PlannedProgram>(PlannedProgram{.id = id, .request = request, .choice = choice, .program = std::move(program)}));
   return programs_.back().get();

@@ -130,7 +130,8 @@ Result<std::vector<RuledRange>> ruled_ranges(const PlanRequest& request, const T
                       {.algorithm = name,
                        .channels = std::min(wanted, most_channels),
                        .protocol = is_inline ? Protocol::kInline : Protocol::kStaged,
-                       .reason = reason}});
+                       .reason = reason,
+                       .source = forced != nullptr ? ChoiceSource::kForced : ChoiceSource::kRule}});
     return true;
   };
   if (forced != nullptr) {

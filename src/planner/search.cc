@@ -340,6 +340,7 @@ PlanChoice pick(Predictor& predictor, const PlanRequest& request, uint64_t bytes
     return at_rule;
   }
   PlanChoice choice = first.choice;
+  choice.source = ChoiceSource::kSearch;
   choice.reason = "predicted " + microseconds(first.predicted_us) + size;
   if (ranking.candidates.size() > 1) choice.reason += ", then " + text_of(ranking.candidates[1]);
   return choice;

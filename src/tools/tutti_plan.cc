@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <sstream>
 #include <string>
 
@@ -14,6 +16,7 @@
 #include "plan/serialise.h"
 #include "plan/simulator.h"
 #include "plan/verifier.h"
+#include "tools/chain_report.h"
 #include "tools/picture_file.h"
 #include "tools/plan_picture.h"
 #include "tools/plan_report.h"
@@ -120,7 +123,9 @@ struct Arguments {
   bool explain = false;
   std::string dump;
   PictureFiles pictures;
-  std::string file;  // of verify and simulate
+  std::string file;  // of verify, simulate and convert
+  std::string to = "json";
+  uint64_t min_bytes = 0, max_bytes = 0;  // convert; 0: as the plan says
   VerifyOptions verify;
   SimulateOptions simulate{.fifo_depth = 8, .tolerance = 0};
   int root = 0;
@@ -141,6 +146,26 @@ int verify_file(const Arguments& arguments) {
   return print(arguments.file + ": " + headline(*plan) + ": verified\n");
 }
 
+int convert_file(const Arguments& arguments) {
+  Result<Plan> plan = read_plan(arguments.file);
+  if (!plan.ok()) return fail(plan.status().message());
+  if (const Status wrong = check_structure(*plan); !wrong.ok()) return fail(arguments.file + ": " + wrong.message());
+  if (arguments.min_bytes != 0) plan->min_bytes = arguments.min_bytes;
+  if (arguments.max_bytes != 0) plan->max_bytes = arguments.max_bytes;
+  if (plan->max_bytes < plan->min_bytes) return fail("--max-bytes is less than --min-bytes", kBadUsage);
+  if (arguments.to == "json") return print(plan_to_json(*plan));
+  Result<std::string> xml = plan_to_msccl(*plan);
+  return xml.ok() ? print(*xml) : fail(arguments.file + ": " + xml.status().message());
+}
+
+constexpr size_t kChainLines = 24;
+
+std::string chain_text(const Simulated& simulated, const Topology& topology, const std::function<const Program&(int)>& program_of) {
+  return std::string("critical chain, the first first") +
+         (simulated.extrapolated ? " (of the slices that were simulated; the others follow from their period)" : "") + ":\n" +
+         describe_chain(simulated, topology, program_of, kChainLines);
+}
+
 int simulate_file(const Arguments& arguments) {
   Result<Plan> plan = read_plan(arguments.file);
   if (!plan.ok()) return fail(plan.status().message());
@@ -148,14 +173,21 @@ int simulate_file(const Arguments& arguments) {
   if (!topology.ok()) return fail(topology.status().message());
   const Program& program = plan->ranks[0];
   const uint64_t block = block_bytes(program.collective, program.nranks, arguments.bytes);
-  Result<Simulated> simulated = simulate(*plan, (*topology)->network(), block, arguments.simulate);
+  SimulateOptions options = arguments.simulate;
+  options.trace = arguments.explain;
+  Result<Simulated> simulated = simulate(*plan, (*topology)->network(), block, options);
   if (!simulated.ok()) return fail(arguments.file + ": " + simulated.status().message());
   const Bound bound = lower_bound(**topology, program.collective, static_cast<double>(arguments.bytes), program.root);
   char line[256];
   std::snprintf(line, sizeof line, ": %.6g us (%llu slices%s), %.1f %% of the bound of %.6g us\n", simulated->time_us,
                 static_cast<unsigned long long>(simulated->slices), simulated->extrapolated ? ", extrapolated" : "",
                 simulated->time_us > 0 ? 100 * bound.time_us / simulated->time_us : 0.0, bound.time_us);
-  return print(headline(*plan) + " on " + arguments.where.name() + line + "fullest links:\n" + describe_load(*simulated, **topology, 4));
+  std::string out =
+      headline(*plan) + " on " + arguments.where.name() + line + "fullest links:\n" + describe_load(*simulated, **topology, 4);
+  if (arguments.explain) {
+    out += chain_text(*simulated, **topology, [&](int rank) -> const Program& { return plan->ranks[static_cast<size_t>(rank)]; });
+  }
+  return print(out);
 }
 
 Result<Collective> collective_named(const std::string& name) {
@@ -191,6 +223,25 @@ Status draw_best(const PlanReport& report, const PlanRequest& request, const Top
   if (!simulated.ok()) return simulated.status();
   const PictureOverlay overlay = plan_overlay(topology, request, best.choice, block, *simulated, report_as_title(report));
   return write_pictures(topology.graph(), &overlay, files);
+}
+
+// Why the best takes as long as it does.
+Result<std::string> explain_best(const Arguments& arguments, const Topology& topology, const PlanRequest& request, const PlanChoice& best,
+                                 uint64_t block) {
+  SimulateOptions options = arguments.simulate;
+  options.trace = true;
+  Predictor predictor(topology, options, kBudget);
+  Result<Simulated> simulated = predictor.predict(request, best, block);
+  if (!simulated.ok()) return simulated.status();
+  const Algorithm& algorithm = *find_algorithm(best.algorithm);
+  std::map<int, Program> programs;
+  const auto program_of = [&](int rank) -> const Program& {
+    const auto found = programs.find(rank);
+    return found != programs.end() ? found->second
+                                   : programs.emplace(rank, algorithm.generate(request, best, topology, rank)).first->second;
+  };
+  return "\n" + best.algorithm + ": " + algorithm.summary + "\nfullest links:\n" + describe_load(*simulated, topology, 8) +
+         chain_text(*simulated, topology, program_of);
 }
 
 int rank_plans(const Arguments& arguments) {
@@ -247,10 +298,9 @@ int rank_plans(const Arguments& arguments) {
   if (arguments.json) return print(report_as_json(report));
   std::string out = report_as_text(report);
   if (arguments.explain) {
-    Result<Simulated> simulated = predictor.predict(request, best, block);
-    if (!simulated.ok()) return fail(simulated.status().message());
-    out += "\n" + best.algorithm + ": " + find_algorithm(best.algorithm)->summary + "\nfullest links:\n" +
-           describe_load(*simulated, **topology, 8);
+    Result<std::string> why = explain_best(arguments, **topology, request, best, block);
+    if (!why.ok()) return fail(why.status().message());
+    out += *why;
   }
   return print(out);
 }
@@ -311,10 +361,19 @@ int main(int argc, char** argv) {
   verifying->add_flag("--in-place", arguments.verify.in_place, "for input and output in one buffer");
   verifying->add_flag("--rank-ordered", arguments.verify.rank_ordered, "for a reduction that does not commute");
   verifying->add_option("--depth", arguments.verify.fifo_depth, "slots of a FIFO")->capture_default_str();
+  CLI::App* const converting = app.add_subcommand("convert", "a plan file in the other form, or for other sizes");
+  converting->add_option("plan", arguments.file, "a plan file")->required();
+  converting->add_option("--to", arguments.to, "json (what TUTTI_PLAN_FILE reads) or msccl")
+      ->check(CLI::IsMember({"json", "msccl"}))
+      ->capture_default_str();
+  converting->add_option("--min-bytes", arguments.min_bytes, "the least size of a block that it is for")
+      ->transform(CLI::AsSizeValue(false));
+  converting->add_option("--max-bytes", arguments.max_bytes, "the largest")->transform(CLI::AsSizeValue(false));
   CLI::App* const simulating = app.add_subcommand("simulate", "how long a plan file takes");
   simulating->add_option("plan", arguments.file, "a plan file")->required();
   simulating->add_option("--slice-bytes", arguments.simulate.slice_bytes, "the most bytes of one message (0: whole messages)")
       ->transform(CLI::AsSizeValue(false));
+  simulating->add_flag("--explain", arguments.explain, "with the critical chain");
   add_machine(*simulating, arguments.where);
   add_slots(*simulating, arguments);
   add_bytes(*simulating, arguments)->required();
@@ -334,6 +393,7 @@ int main(int argc, char** argv) {
   try {
     if (list->parsed()) return list_algorithms();
     if (verifying->parsed()) return verify_file(arguments);
+    if (converting->parsed()) return convert_file(arguments);
     if (simulating->parsed()) return simulate_file(arguments);
     if (tuning->parsed()) return tune::tune(tune_options);
     return rank_plans(arguments);

@@ -27,7 +27,16 @@ TEST(Explain, SaysWhatWhereAndWhy) {
   for (const nlohmann::json& json : {small, large}) {
     std::vector<std::string> keys;
     for (const auto& item : json.items()) keys.push_back(item.key());
-    EXPECT_EQ(keys, (std::vector<std::string>{"algorithm", "bytes", "channels", "collective", "protocol", "ranks", "reason", "transport"}));
+    EXPECT_EQ(keys, (std::vector<std::string>{"algorithm", "binding_cut", "bound_us", "bytes", "channels", "collective", "percent_of_bound",
+                                              "predicted_us", "protocol", "ranks", "reason", "second", "source", "transport"}));
+    EXPECT_EQ(json["source"], "rule");
+    EXPECT_GT(json["predicted_us"], 0);
+    EXPECT_GT(json["bound_us"], 0);
+    EXPECT_NEAR(json["percent_of_bound"].get<double>(), 100 * json["bound_us"].get<double>() / json["predicted_us"].get<double>(), 1e-6);
+    EXPECT_FALSE(json["binding_cut"].get<std::string>().empty());
+    EXPECT_NE(json["second"]["algorithm"], json["algorithm"]);
+    EXPECT_GE(json["second"]["channels"], 1);
+    EXPECT_GT(json["second"]["predicted_us"], 0);
     EXPECT_EQ(json["collective"], "all_reduce");
     EXPECT_EQ(json["ranks"], 3);
     const char* const transports = std::getenv("TUTTI_TRANSPORTS");
@@ -57,6 +66,29 @@ TEST(Explain, AForcedAlgorithmIsShown) {
   const nlohmann::json json = nlohmann::json::parse(explanation(ranks[0], 1));
   EXPECT_EQ(json["algorithm"], "ring");
   EXPECT_TRUE(contains(json["reason"], "forced"));
+  EXPECT_EQ(json["source"], "forced");
+}
+
+TEST(Explain, ARegisteredPlanIsShownAndWrongOnesAreRefused) {
+  ApiRanks alone(1);
+  const char* const plan = R"({"collective": "all_reduce", "algorithm": "mine", "nranks": 1, "root": 0,
+    "largest_message": {"num": 1, "den": 1}, "ranks": [{"rank": 0, "scratch_blocks": 0, "channels": [[
+      {"op": "copy", "src": {"buffer": "input", "begin": 0, "end": 1, "den": 1},
+       "dst": {"buffer": "output", "begin": 0, "end": 1, "den": 1}, "completes": true}]]}]})";
+  EXPECT_EQ(tuttiCommRegisterPlan(alone[0], nullptr, 0, 0), tuttiInvalidArgument);
+  EXPECT_TRUE(contains(tuttiGetLastError(alone[0]), "json is NULL"));
+  EXPECT_EQ(tuttiCommRegisterPlan(alone[0], plan, 9, 8), tuttiInvalidArgument);
+  EXPECT_TRUE(contains(tuttiGetLastError(alone[0]), "maxBytes is 8, less than minBytes, 9"));
+  EXPECT_EQ(tuttiGroupStart(), tuttiSuccess);
+  EXPECT_EQ(tuttiCommRegisterPlan(alone[0], plan, 0, 0), tuttiInvalidUsage);
+  EXPECT_EQ(tuttiGroupEnd(), tuttiInvalidUsage);
+  ASSERT_EQ(tuttiCommRegisterPlan(alone[0], plan, 4, 400), tuttiSuccess) << tuttiGetLastError(alone[0]);
+  nlohmann::json json = nlohmann::json::parse(explanation(alone[0], 100));
+  EXPECT_EQ(json["algorithm"], "mine");
+  EXPECT_EQ(json["source"], "plan");
+  EXPECT_EQ(nlohmann::json::parse(explanation(alone[0], 101))["source"], "rule");
+  float data[2] = {1, 2};
+  EXPECT_EQ(all_reduce(data, data, 2, alone[0]), tuttiSuccess);
 }
 
 TEST(Explain, CutsTheTextAndTellsTheWholeLength) {

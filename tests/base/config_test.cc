@@ -22,6 +22,8 @@ const std::vector<Case>& cases() {
       {"TUTTI_CONF_FILE", {}, {"other.conf"}, "in the environment, not in the file"},
       {"TUTTI_ALGORITHM", {"", "ring", "one_shot"}, {}, ""},
       {"TUTTI_TOPO_FILE", {"", "rack.json"}, {}, ""},
+      {"TUTTI_PLAN_FILE", {"", "one.json:/a/two.json"}, {}, ""},
+      {"TUTTI_TUNER", {"", "example", "/a/tuner.so"}, {}, ""},
       {"TUTTI_TRANSPORTS", {"shm", "tcp,shm"}, {}, ""},
       {"TUTTI_NODE_ID", {"", "here"}, {}, ""},
       {"TUTTI_INIT_TIMEOUT", {"0", "0.5", "1e3"}, {"", "-1", "1s", "nan", "inf", " 1", "0x10"}, "a number from 0 to 1000000000"},

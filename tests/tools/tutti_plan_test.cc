@@ -89,6 +89,57 @@ TEST(TuttiPlan, PlanFilesThereAndBack) {
   std::remove(name);
 }
 
+// What TUTTI_PLAN_FILE reads, of MSCCL's XML.
+TEST(TuttiPlan, ConvertsAndGivesARange) {
+  char name[] = "/tmp/tutti-plan-XXXXXX";
+  const int fd = mkstemp(name);
+  ASSERT_GE(fd, 0);
+  close(fd);
+  const Outcome dumped = run({TUTTI_PLAN, "all_reduce", "--system", "mi300x", "--bytes", "1M", "--algorithm", "ring", "--dump", "msccl"});
+  ASSERT_EQ(dumped.status, 0) << dumped.err;
+  std::ofstream(name) << dumped.out;
+  const Outcome json = run({TUTTI_PLAN, "convert", name, "--to", "json", "--min-bytes", "1K", "--max-bytes", "4M"});
+  ASSERT_EQ(json.status, 0) << json.err;
+  const nlohmann::json plan = nlohmann::json::parse(json.out);
+  EXPECT_EQ(plan["min_bytes"], 1024);
+  EXPECT_EQ(plan["max_bytes"], 4 << 20);
+  EXPECT_EQ(plan["nranks"], 8);
+  std::ofstream(name) << json.out;
+  EXPECT_EQ(run({TUTTI_PLAN, "verify", name}).status, 0);
+  EXPECT_EQ(run({TUTTI_PLAN, "convert", name, "--to", "msccl"}).status, 0);
+  EXPECT_EQ(run({TUTTI_PLAN, "convert", name, "--min-bytes", "8M"}).status, 2) << "more than the largest";
+  EXPECT_EQ(run({TUTTI_PLAN, "convert", "/nonexistent"}).status, 1);
+  std::remove(name);
+}
+
+TEST(TuttiPlan, ExplainsByTheCriticalChain) {
+  for (const char* const system : {"mi300x", "dgx-h100:2", "ethernet:4"}) {
+    const Outcome outcome = run({TUTTI_PLAN, "all_reduce", "--system", system, "--bytes", "1M", "--algorithm", "ring", "--explain"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const size_t at = outcome.out.find("critical chain");
+    ASSERT_NE(at, std::string::npos) << outcome.out;
+    const std::string chain = outcome.out.substr(at);
+    EXPECT_TRUE(contains(chain, "message from")) << chain;
+    EXPECT_TRUE(contains(chain, "GB/s)")) << chain;
+    EXPECT_TRUE(contains(chain, "at the start")) << chain;
+    size_t lines = 0;
+    for (size_t begin = 0; begin < chain.size(); ++lines) {
+      const size_t end = chain.find('\n', begin);
+      EXPECT_LE(end - begin, 80U) << chain.substr(begin, end - begin);
+      begin = end + 1;
+    }
+    EXPECT_LE(lines, 60U) << chain;
+    // The parts of an all-reduce that was simulated whole add up to its time.
+    const nlohmann::json json =
+        nlohmann::json::parse(run({TUTTI_PLAN, "all_reduce", "--system", system, "--bytes", "1M", "--algorithm", "ring", "--json"}).out);
+    const size_t total_at = chain.rfind('\n', chain.find("in all\n"));
+    ASSERT_NE(total_at, std::string::npos) << chain;
+    if (!contains(chain, "of the slices that were simulated;")) {
+      EXPECT_NEAR(std::atof(chain.c_str() + total_at + 1), json["candidates"][0]["predicted_us"].get<double>(), 0.002);
+    }
+  }
+}
+
 TEST(TuttiPlan, BadUsageIsTwo) {
   const std::vector<std::vector<std::string>> wrong = {{TUTTI_PLAN},
                                                        {TUTTI_PLAN, "all_reduce"},

@@ -1,6 +1,7 @@
 /* The installed package from C99: one thread drives two ranks in a group. PACKAGE_VERSION is what the package said. */
 #include <stdio.h>
 #include <string.h>
+#include <tutti/plugin.h>
 #include <tutti/tutti.h>
 
 #define RANKS 2

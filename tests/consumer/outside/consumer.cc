@@ -1,4 +1,5 @@
 // The installed package from C++11 (the header asks for no more): every rank is a thread.
+#include <tutti/plugin.h>
 #include <tutti/tutti.h>
 
 #include <cstdio>

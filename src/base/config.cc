@@ -77,6 +77,8 @@ const Row kRows[] = {
      [](Config& c, std::string_view, std::string_view v) { return c.algorithm = v, Status(); }},
     {{"TUTTI_TOPO_FILE", "", "a topology file (as tutti-topo --json prints) to plan by (the same on all ranks); default: what is detected"},
      [](Config& c, std::string_view, std::string_view v) { return c.topo_file = v, Status(); }},
+    {{"TUTTI_TOPO_DUMP", "", "a file to which rank 0 writes the topology graph that its communicator plans by, for tutti-topo --file"},
+     [](Config& c, std::string_view, std::string_view v) { return c.topo_dump = v, Status(); }},
     {{"TUTTI_TRANSPORTS", "shm,tcp", "transports that may be used, in order, separated by commas"},
      [](Config& c, std::string_view, std::string_view v) { return c.transports = v, Status(); }},
     {{"TUTTI_NODE_ID", "", "ranks with equal ids share memory; default: boot id and network namespace"},

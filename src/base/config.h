@@ -24,6 +24,7 @@ struct Config {
   double yield_us = 5000;
   std::string algorithm;   // empty: the planner's choice
   std::string topo_file;   // empty: the machine as it is detected
+  std::string topo_dump;   // empty: the graph is not written
   std::string transports;  // comma-separated, in order of preference
   std::string node_id;     // empty: boot id and network namespace
   std::string device = "host";  // what holds this rank's buffers. No variable: it is a property of the rank, not of the process

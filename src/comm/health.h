@@ -83,6 +83,9 @@ class Health final : public TreeListener {
   void check(uint64_t number, const CallShape& shape, uint64_t counts_hash);
   bool passed(uint64_t number);
 
+  // The graph by which this rank plans, once: rank 0 tells all its digest, and whose differs reports itself.
+  void compare_graph(uint64_t digest);
+
   void on_message(int from, uint16_t kind, std::span<const std::byte> payload) override;
   void on_died(int rank, const std::string& how) override;
 
@@ -108,6 +111,7 @@ class Health final : public TreeListener {
   void answer(int from, std::span<const std::byte> payload);
   void take_answer(int from, std::span<const std::byte> payload);
   void compare(int from, std::span<const std::byte> payload);
+  void compare_graphs(std::optional<uint64_t> mine, std::optional<uint64_t> of_rank_0);
   std::string doing() const;
   std::string mail_with(int rank) const;
 
@@ -130,6 +134,7 @@ class Health final : public TreeListener {
   std::optional<Clock::time_point> asked_by_others_;
   std::map<uint64_t, Checked> checks_;  // rank 0
   std::set<uint64_t> passed_;
+  std::optional<uint64_t> graph_, graph_of_rank_0_;  // digests, as far as they are known
 };
 
 // The sentence of a mismatch, the same on all ranks.

@@ -162,7 +162,7 @@ class Drawing {
   // A PCIe switch of the node, which is drawn at its first device; empty where that has none.
   std::string pcie_switch(const Node& node, int index) {
     if (index == kUnknown || !detailed_) return {};
-    std::string id = node.name() + "/pcieswitch" + std::to_string(index);
+    std::string id = node.name() + "/pcie/switch" + std::to_string(index);
     if (drawn_switches_.insert(id).second) {
       const NodeDescription::Switch& each = node.machine->pci_switches[static_cast<size_t>(index)];
       graph_.switches.push_back({.id = id});

@@ -23,9 +23,10 @@ bool sound_rate(double GBps) {
   return std::isfinite(GBps) && GBps >= 0 && GBps <= kMostGBps;
 }
 
+// It becomes part of log lines, and of ids, where + and / have a meaning.
 bool sound_name(const std::string& name) {
   return !name.empty() && name.size() <= kMostNameBytes &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });  // it becomes part of an id, and of log lines
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~' && c != '+' && c != '/'; });
 }
 
 std::string flaw_of_numa_nodes(const std::vector<NodeDescription::Numa>& nodes) {
@@ -37,6 +38,7 @@ std::string flaw_of_numa_nodes(const std::vector<NodeDescription::Numa>& nodes) 
     const std::string name = "NUMA node " + std::to_string(node.id);
     if (node.id < 0 || !ids.insert(node.id).second) return "has " + name + " twice";
     if (node.cpus.empty() && nodes.size() > 1) return "has no CPU in " + name;
+    if (!std::is_sorted(node.cpus.begin(), node.cpus.end())) return "has the CPUs of " + name + " in no order";
     for (const uint16_t cpu : node.cpus) {
       if (!cpus.insert(cpu).second) return "has CPU " + std::to_string(cpu) + " twice";
     }

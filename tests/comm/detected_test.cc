@@ -129,7 +129,7 @@ TEST_F(Dumped, TheGraphIsWrittenAndReadAgain) {
     if (rank == 0) config.topo_dump = path_;
   };
   join_all(4, nodes, [](Communicator&) {});
-  const Result<Graph> graph = read_graph_file(path_);
+  Result<Graph> graph = read_graph_file(path_);
   ASSERT_TRUE(graph.ok()) << graph.status().message();
   EXPECT_EQ(graph->source, "detected");
   EXPECT_EQ(graph->name, "2 nodes");

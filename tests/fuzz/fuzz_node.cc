@@ -7,7 +7,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(data), size);
-  const tutti::Result<tutti::NodeDescription> node = tutti::decode_node(bytes);
+  tutti::Result<tutti::NodeDescription> node = tutti::decode_node(bytes);
   if (!node.ok()) {
     if (node.status().message().empty()) std::abort();
     return 0;
@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!tutti::flaw_of(node.value()).empty()) std::abort();
   const tutti::Bytes written = tutti::encode_node(node.value());
   if (written.size() <= tutti::kMostNodeBytes) {
-    const tutti::Result<tutti::NodeDescription> again = tutti::decode_node(written);
+    tutti::Result<tutti::NodeDescription> again = tutti::decode_node(written);
     if (!again.ok() || !(again.value() == node.value())) std::abort();
   }
   std::vector<tutti::RankPlace> places;

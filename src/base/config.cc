@@ -85,6 +85,8 @@ const Row kRows[] = {
      [](Config& c, std::string_view, std::string_view v) { return c.plan_file = v, Status(); }},
     {{"TUTTI_TUNER", "", "a tuner plug-in, which rank 0 loads: a path, or NAME of libtutti-tuner-NAME.so (set on all ranks, or on none)"},
      [](Config& c, std::string_view, std::string_view v) { return c.tuner = v, Status(); }},
+    {{"TUTTI_TOPO_DUMP", "", "a file to which rank 0 writes the topology graph that its communicator plans by, for tutti-topo --file"},
+     [](Config& c, std::string_view, std::string_view v) { return c.topo_dump = v, Status(); }},
     {{"TUTTI_TRANSPORTS", "shm,tcp", "transports that may be used, in order, separated by commas"},
      [](Config& c, std::string_view, std::string_view v) { return c.transports = v, Status(); }},
     {{"TUTTI_NODE_ID", "", "ranks with equal ids share memory; default: boot id and network namespace"},

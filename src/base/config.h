@@ -27,6 +27,7 @@ struct Config {
   std::string tuning_file;  // empty: nothing was measured
   std::string plan_file;   // plan files, separated by colons; empty: none
   std::string tuner;       // a plug-in that rank 0 loads; empty: none
+  std::string topo_dump;   // empty: the graph is not written
   std::string transports;  // comma-separated, in order of preference
   std::string node_id;     // empty: boot id and network namespace
   std::string device = "host";  // what holds this rank's buffers. No variable: it is a property of the rank, not of the process

@@ -8,8 +8,9 @@
 
 #include "base/host.h"
 #include "base/interfaces.h"
+#include "base/log.h"
+#include "comm/node_wire.h"
 #include "comm/transports.h"
-#include "topology/cluster.h"
 
 namespace tutti {
 namespace {
@@ -25,16 +26,16 @@ Bytes encode(const Member& member) {
   writer.text(member.device);
   writer.text(member.vendor);
   writer.f64(member.network_GBps);
-  writer.u32(static_cast<uint32_t>(member.cpus.size()));
-  for (const uint16_t cpu : member.cpus) writer.u16(cpu);
+  writer.text(member.pci_id);
+  put_cpus(writer, member.cpus);
   writer.u32(static_cast<uint32_t>(member.agreed.size()));
   for (const std::string& setting : member.agreed) writer.text(setting);
   writer.bytes(member.transport);
   return writer.take();
 }
 
-Result<Member> decode(std::span<const std::byte> bytes, int rank) {
-  ByteReader reader(bytes);
+// What is left in the reader describes the member's node.
+Result<Member> decode(ByteReader& reader, int rank) {
   Member member;
   member.rank = static_cast<int>(reader.u32());
   member.pid = reader.u64();
@@ -43,11 +44,12 @@ Result<Member> decode(std::span<const std::byte> bytes, int rank) {
   member.device = reader.text();
   member.vendor = reader.text();
   member.network_GBps = reader.f64();
-  for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.cpus.push_back(reader.u16());
+  member.pci_id = reader.text();
+  member.cpus = get_cpus(reader);
   for (uint32_t left = reader.u32(); left != 0 && reader.ok(); --left) member.agreed.push_back(reader.text());
   const auto transport = reader.bytes();
   member.transport.assign(transport.begin(), transport.end());
-  if (!reader.ok() || !reader.at_end() || member.rank != rank) {
+  if (!reader.ok() || member.rank != rank) {
     return Status(Code::kRemote, "rank " + std::to_string(rank) + " brought malformed data to the rendezvous");
   }
   return member;
@@ -73,15 +75,26 @@ std::string transports_of(const Member& member) {
   return {};
 }
 
-// What leads out of the node, together. Interfaces that cannot be listed are the transport's to complain of.
-double own_network_GBps(const Config& config) {
-  if (!leads_between_nodes(config.transports)) return 0;
-  const Result<std::vector<Interface>> interfaces = usable_interfaces(config.socket_ifname);
+// What leads out of the node. Interfaces that cannot be listed are the transport's to complain of.
+std::vector<std::string> own_interfaces(const Config& config) {
   std::vector<std::string> names;
+  if (!leads_between_nodes(config.transports)) return names;
+  const Result<std::vector<Interface>> interfaces = usable_interfaces(config.socket_ifname);
   if (interfaces.ok()) {
     for (const Interface& each : interfaces.value()) names.push_back(each.name);
   }
-  return network_GBps(names);
+  return names;
+}
+
+// Adds what a rank tells of its node. The lowest rank's word holds: whoever disagrees is a container with another view of its host, or goes
+// by a TUTTI_NODE_ID that two hosts have.
+Status add_node(const Member& member, std::span<const std::byte> bytes, Membership& membership) {
+  if (bytes.empty()) return {};
+  Result<NodeDescription> node = decode_node(bytes);
+  if (!node.ok()) return {node.status().code(), describe(member) + " " + node.status().message()};
+  const auto [first, added] = membership.nodes.emplace(member.node, std::move(*node));
+  if (!added) log_info(describe(member) + " describes its node again: the word of a lower rank holds");
+  return {};
 }
 
 Status compare(const Member& first, const Member& other) {
@@ -125,22 +138,37 @@ Member make_member(int rank, const Config& config, std::span<const std::byte> tr
           .host = host_name(),
           .node = config.node_id.empty() ? node_identity() : config.node_id,
           .device = config.device,
-          .network_GBps = own_network_GBps(config),
+          .network_GBps = network_GBps(own_interfaces(config)),
           .cpus = own_cpus(),
           .agreed = agreed_settings(config),
           .transport = {transport.begin(), transport.end()}};
 }
 
-Result<Membership> bootstrap(const RendezvousId& id, Joining joining, const Member& self) {
+NodeDescription describe_own_node(const Config& config) {
+  return detect_node(own_interfaces(config));
+}
+
+Result<Membership> bootstrap(const RendezvousId& id, Joining joining, const Member& self,
+                             const std::function<NodeDescription()>& describe_node) {
   joining.node = std::hash<std::string>{}(self.node);
-  Result<ControlTree::Joined> joined = ControlTree::join(id, joining, encode(self));
+  const Bytes mine = encode(self);
+  const auto of_node = [&] {
+    Bytes bytes = encode_node(describe_node());
+    if (bytes.size() <= kMostNodeBytes && mine.size() + bytes.size() <= kMaxJoinBytes) return bytes;
+    log_info("this machine has more NUMA nodes and devices than fit what ranks tell each other: it is taken for a plain host");
+    return Bytes();
+  };
+  Result<ControlTree::Joined> joined = ControlTree::join(id, joining, mine, describe_node ? std::function<Bytes()>(of_node) : nullptr);
   if (!joined.ok()) return joined.status();
   const std::vector<Bytes>& table = joined->table;
   Membership membership;
   membership.tree = std::move(joined->tree);
   for (int rank = 0; rank < joining.nranks; ++rank) {
-    Result<Member> member = decode(table[static_cast<size_t>(rank)], rank);
+    const Bytes& bytes = table[static_cast<size_t>(rank)];
+    ByteReader reader(bytes);
+    Result<Member> member = decode(reader, rank);
     if (!member.ok()) return member.status();
+    if (Status status = add_node(*member, reader.rest(), membership); !status.ok()) return status;
     membership.members.push_back(std::move(*member));
   }
   for (const Member& member : membership.members) {

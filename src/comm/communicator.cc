@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "base/log.h"
@@ -10,6 +12,7 @@
 #include "comm/transports.h"
 #include "device/devices.h"
 #include "topology/cluster.h"
+#include "topology/describe_graph.h"
 #include "topology/graph_json.h"
 
 namespace tutti {
@@ -21,7 +24,12 @@ constexpr int kAbortWaitMs = 10'000;
 std::vector<RankPlace> places(const std::vector<Member>& members) {
   std::vector<RankPlace> all;
   for (const Member& member : members) {
-    all.push_back({.node = member.node, .device = member.device, .vendor = member.vendor, .network_GBps = member.network_GBps});
+    all.push_back({.node = member.node,
+                   .device = member.device,
+                   .vendor = member.vendor,
+                   .network_GBps = member.network_GBps,
+                   .cpus = member.cpus,
+                   .pci_id = member.pci_id});
   }
   return all;
 }
@@ -51,9 +59,10 @@ Status Communicator::open(const RendezvousId& id, const Joining& joining) {
   self.agreed.push_back("tuning_file=" + (tuning_ ? "choices " + std::to_string(tuning_hash(*tuning_)) : std::string("none")));
   self.agreed.push_back("plan_file=" + describe(file_plans_));
   self.vendor = device_->vendor();
+  self.pci_id = device_->pci_id();
   Joining with_settings = joining;
   with_settings.heartbeat_s = config_.heartbeat_s;
-  Result<Membership> membership = bootstrap(id, with_settings, self);
+  Result<Membership> membership = bootstrap(id, with_settings, self, [this] { return describe_own_node(config_); });
   if (!membership.ok()) return membership.status();
   membership_ = std::move(*membership);
   std::vector<std::vector<std::byte>> addresses;
@@ -80,6 +89,7 @@ Result<std::unique_ptr<Communicator>> Communicator::derive(const Communicator& p
   comm->transport_ = std::move(*transport);
   comm->context_ = context;
   comm->membership_.tree = parent.membership_.tree;
+  comm->membership_.nodes = parent.membership_.nodes;
   for (const int member : members) {
     comm->membership_.members.push_back(parent.member(member));
     comm->membership_.members.back().rank = static_cast<int>(comm->membership_.members.size()) - 1;
@@ -133,6 +143,30 @@ void Communicator::watch_health() {
   membership_.tree->attach(context_, health_);
 }
 
+Graph Communicator::detected_graph() const {
+  std::vector<std::string> remarks;
+  Graph graph = cluster_graph(places(membership_.members), membership_.nodes, &remarks);
+  if (rank_ != 0) return graph;
+  for (const std::string& remark : remarks) log_info(remark);
+  for (const auto& [node, description] : membership_.nodes) log(LogLevel::kDebug, "node " + node + ": " + words_for(description));
+  return graph;
+}
+
+// What all ranks plan by: rank 0 shows it to who asked, and tells the others its digest. That they differ would be a defect, or a computer
+// that counts wrong: no plan must follow.
+void Communicator::show_graph(const Graph& graph) {
+  if (nranks_ > 1) health_->compare_graph(graph_digest(graph));
+  if (rank_ != 0) return;
+  if (log_enabled(LogLevel::kDebug)) {
+    std::istringstream lines(describe_graph(graph));
+    for (std::string line; std::getline(lines, line);) log(LogLevel::kDebug, "graph: " + line);
+  }
+  if (config_.topo_dump.empty() || context_ != 0) return;
+  std::ofstream file(config_.topo_dump, std::ios::binary);
+  file << graph_to_json(graph) << std::flush;
+  if (!file) log_warn("TUTTI_TOPO_DUMP=" + config_.topo_dump + ": the graph cannot be written there");
+}
+
 // What the transports in use offer is known by now, and the same on all ranks.
 Status Communicator::set_up() {
   const bool can_inline = (transport_->abilities() & kAbilityInline) != 0;
@@ -143,8 +177,9 @@ Status Communicator::set_up() {
                                 .slots = static_cast<uint32_t>(config_.slots),
                                 .transport = transport_->name(),
                                 .tuning = tuning_};
-  Result<std::unique_ptr<const Topology>> topology = Topology::create(declared_ ? *declared_ : cluster_graph(places(membership_.members)));
+  Result<std::unique_ptr<const Topology>> topology = Topology::create(declared_ ? *declared_ : detected_graph());
   if (!topology.ok()) return topology.status();
+  show_graph((*topology)->graph());
   Result<std::unique_ptr<Planner>> planner = Planner::create(std::move(*topology), rank_, limits);
   if (!planner.ok()) return planner.status();
   planner_ = std::move(*planner);

@@ -155,6 +155,8 @@ class Communicator {
   Status take_choices();
   void watch_health();
   Status set_up();
+  Graph detected_graph() const;
+  void show_graph(const Graph& graph);
   Code poison_code() const { return static_cast<Code>(poison_code_.load(std::memory_order_acquire)); }
   Status usable();
 

@@ -4,7 +4,8 @@
 
 namespace tutti {
 
-Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine) {
+Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine,
+                                              const std::function<Bytes()>& of_node) {
   if (mine.size() > kMaxJoinBytes) {
     return Status(Code::kInvalidUsage, "this rank's settings and address take " + std::to_string(mine.size()) +
                                            " bytes, over the bound of " + std::to_string(kMaxJoinBytes) +
@@ -15,7 +16,7 @@ Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Join
   ControlAddress control = id.children_anywhere ? ControlAddress() : id.control_address();
   Result<Fd> listener = listen_near(control);
   if (!listener.ok()) return listener.status();
-  const auto node = std::make_shared<TreeNode>(*loop.value(), joining, mine);
+  const auto node = std::make_shared<TreeNode>(*loop.value(), joining);
   if (Status status = node->listen(std::move(*listener), id.key); !status.ok()) {
     node->give_up(status);
     return status;
@@ -46,7 +47,12 @@ Result<ControlTree::Joined> ControlTree::join(const RendezvousId& id, const Join
       return status;
     }
   }
-  node->take_place(place, dialer.take_fd(), dialer.take_decoder());
+  Bytes brought(mine.begin(), mine.end());
+  if (of_node && place.first_of_node) {
+    const Bytes more = of_node();
+    if (brought.size() + more.size() <= kMaxJoinBytes) brought.insert(brought.end(), more.begin(), more.end());
+  }
+  node->take_place(place, std::move(brought), dialer.take_fd(), dialer.take_decoder());
   Result<std::vector<Bytes>> table = node->await_table(deadline);
   if (!table.ok()) return table.status();
   return Joined{std::move(*table), std::shared_ptr<ControlTree>(new ControlTree(node))};

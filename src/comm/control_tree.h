@@ -19,6 +19,7 @@
 // thread, and must not block.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -45,9 +46,11 @@ class ControlTree {
     std::vector<Bytes> table;  // by rank
     std::shared_ptr<ControlTree> tree;
   };
-  // Blocks until all have come and everybody's bytes are here. Errors: those of join_rendezvous(); kInvalidUsage (`mine` is over
-  // kMaxJoinBytes).
-  static Result<Joined> join(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine);
+  // Blocks until all have come and everybody's bytes are here. `of_node`: what one rank of each node, the lowest, adds to its bytes; called
+  // on that one alone, in this thread, while others wait; what would go over kMaxJoinBytes with it is left out. Errors: those of
+  // join_rendezvous(); kInvalidUsage (`mine` is over kMaxJoinBytes).
+  static Result<Joined> join(const RendezvousId& id, const Joining& joining, std::span<const std::byte> mine,
+                             const std::function<Bytes()>& of_node = {});
 
   // Says goodbye, and waits a moment until it is said: the process may end now.
   ~ControlTree();

@@ -7,7 +7,7 @@
 namespace tutti {
 namespace {
 
-enum Kind : uint16_t { kFailure = 1, kLeft = 2, kAsk = 3, kAnswer = 4, kCheck = 5, kPassed = 6 };
+enum Kind : uint16_t { kFailure = 1, kLeft = 2, kAsk = 3, kAnswer = 4, kCheck = 5, kPassed = 6, kGraph = 7, kHandedOut = 8 };
 
 constexpr size_t kMostSentenceBytes = 2000;
 constexpr size_t kKeptMail = 4;
@@ -165,8 +165,35 @@ void Health::hear(int from, uint16_t kind, std::span<const std::byte> payload) {
       handed_out_count_.store(handed_out_.size(), std::memory_order_release);
       return;
     }
+    case kGraph: {
+      const uint64_t digest = reader.u64();
+      if (reader.ok() && reader.at_end() && from == 0) compare_graphs(std::nullopt, digest);
+      return;
+    }
     default: return;  // of a later version: none of ours
   }
+}
+
+void Health::compare_graph(uint64_t digest) {
+  if (rank_ != 0) return compare_graphs(digest, std::nullopt);
+  ByteWriter writer;
+  writer.u64(digest);
+  flood(kGraph, writer.take());
+}
+
+// Rank 0's may come before this rank has its own.
+void Health::compare_graphs(std::optional<uint64_t> mine, std::optional<uint64_t> of_rank_0) {
+  {
+    std::lock_guard lock(mutex_);
+    if (mine) graph_ = mine;
+    if (of_rank_0) graph_of_rank_0_ = of_rank_0;
+    if (!graph_ || !graph_of_rank_0_ || *graph_ == *graph_of_rank_0_) return;
+  }
+  tell({.kind = Failure::Kind::kFailed,
+        .culprit = rank_,
+        .sentence = name_of(rank_) + " has another graph of the machine than " + name_of(0) +
+                    ", so their plans would not fit: give all ranks one topology file (TUTTI_TOPO_FILE), and report this"},
+       false);
 }
 
 // --- who is where ---

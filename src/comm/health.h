@@ -89,6 +89,9 @@ class Health final : public TreeListener {
   size_t handed_out() const { return handed_out_count_.load(std::memory_order_acquire); }
   Bytes handed_out(size_t i) const;
 
+  // The graph by which this rank plans, once: rank 0 tells all its digest, and whose differs reports itself.
+  void compare_graph(uint64_t digest);
+
   void on_message(int from, uint16_t kind, std::span<const std::byte> payload) override;
   void on_died(int rank, const std::string& how) override;
 
@@ -116,6 +119,7 @@ class Health final : public TreeListener {
   void answer(int from, std::span<const std::byte> payload);
   void take_answer(int from, std::span<const std::byte> payload);
   void compare(int from, std::span<const std::byte> payload);
+  void compare_graphs(std::optional<uint64_t> mine, std::optional<uint64_t> of_rank_0);
   struct Doing {
     bool inside = false;
     std::string text;
@@ -144,6 +148,7 @@ class Health final : public TreeListener {
   std::set<uint64_t> passed_;
   std::vector<Bytes> handed_out_;
   std::atomic<size_t> handed_out_count_{0};  // release by hear(), after handed_out_
+  std::optional<uint64_t> graph_, graph_of_rank_0_;  // digests, as far as they are known
 };
 
 // The sentence of a mismatch, the same on all ranks.

@@ -115,6 +115,7 @@ std::optional<Arrival> decode_arrival(std::span<const std::byte> body) {
 Bytes encode_place(const Place& place) {
   ByteWriter writer;
   writer.u32(place.position);
+  writer.u16(place.first_of_node ? 1 : 0);
   writer.u32(static_cast<uint32_t>(place.parent));
   put(writer, place.parent_control);
   writer.text(place.parent_name);
@@ -130,6 +131,7 @@ std::optional<Place> decode_place(std::span<const std::byte> body, int nranks) {
   ByteReader reader(body);
   Place place;
   place.position = reader.u32();
+  place.first_of_node = reader.u16() != 0;
   place.parent = static_cast<int>(reader.u32());
   place.parent_control = get_control_address(reader);
   place.parent_name = reader.text();

@@ -14,7 +14,7 @@ namespace tutti {
 
 using Nonce = std::array<std::byte, 32>;
 
-inline constexpr uint32_t kProtocolVersion = 3;
+inline constexpr uint32_t kProtocolVersion = 4;
 
 // What a process runs. These fields come first in a hello and never change their form, so that any two versions can name each other.
 struct Build {
@@ -67,7 +67,8 @@ std::optional<Arrival> decode_arrival(std::span<const std::byte> body);
 inline constexpr uint32_t kTreeArity = 8;
 struct Place {
   uint32_t position = 0;
-  int parent = -1;  // its rank; -1: this is the root
+  bool first_of_node = false;  // of its node's ranks it is the lowest
+  int parent = -1;             // its rank; -1: this is the root
   ControlAddress parent_control;
   std::string parent_name;  // as name_of()
   std::vector<int> children;

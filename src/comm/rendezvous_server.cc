@@ -187,7 +187,8 @@ void Listener::give_places(Meeting& meeting) {
   });
   // From the last to rank 0, who as a rule made the id: this very process may end as soon as its own rank knows.
   for (size_t position = order.size(); position-- > 0;) {
-    Place place{.position = static_cast<uint32_t>(position)};
+    const bool first = first_of_node[meeting.seats[order[position]].arrival.node] == order[position];
+    Place place{.position = static_cast<uint32_t>(position), .first_of_node = first};
     if (position != 0) {
       const size_t parent = order[(position - 1) / kTreeArity];
       place.parent = static_cast<int>(parent);

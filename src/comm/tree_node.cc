@@ -102,14 +102,15 @@ void TreeNode::hear_line(const Frame& frame) {
   loop_.at(ControlLoop::Clock::now() + kTableMayCome, [self = shared_from_this(), status] { self->fail(status); });
 }
 
-void TreeNode::take_place(const Place& place, Fd parent, FrameDecoder decoder) {
+void TreeNode::take_place(const Place& place, Bytes mine, Fd parent, FrameDecoder decoder) {
   // shared_ptr: std::function wants copyable tasks.
   auto fd = std::make_shared<Fd>(std::move(parent));
   auto read = std::make_shared<FrameDecoder>(std::move(decoder));
-  loop_.post([self = shared_from_this(), place, fd, read] { self->begin(place, std::move(*fd), std::move(*read)); });
+  loop_.post(
+      [self = shared_from_this(), place, mine = std::move(mine), fd, read] { self->begin(place, mine, std::move(*fd), std::move(*read)); });
 }
 
-void TreeNode::begin(const Place& place, Fd parent, FrameDecoder decoder) {
+void TreeNode::begin(const Place& place, Bytes mine, Fd parent, FrameDecoder decoder) {
   if (phase_ != Phase::kGathering) {  // the rendezvous told of a failure meanwhile: the parent hears it too
     const auto connection = Connection::make(loop_, std::move(parent), std::move(decoder));
     if (place.parent < 0 || !connection->start(nullptr, nullptr).ok()) return;
@@ -117,7 +118,7 @@ void TreeNode::begin(const Place& place, Fd parent, FrameDecoder decoder) {
     return refuse(*connection, outcome_.value_or(Status(Code::kRemote, own_name() + " gave up")));
   }
   place_ = place;
-  gathered_.emplace(rank(), TableEntry{place.position, std::move(mine_)});
+  gathered_.emplace(rank(), TableEntry{place.position, std::move(mine)});
   if (place.parent >= 0) add_edge(place.parent, place.parent_name, Connection::make(loop_, std::move(parent), std::move(decoder)), false);
   for (Reception::Guest& guest : std::exchange(early_, {})) admit(std::move(guest));
   if (place.children.empty()) close_reception();

@@ -40,15 +40,14 @@ bool decode_part(std::span<const std::byte> body, int nranks, TablePart& part);
 
 class TreeNode : public std::enable_shared_from_this<TreeNode> {
  public:
-  TreeNode(ControlLoop& loop, const Joining& joining, std::span<const std::byte> mine)
-      : loop_(loop), joining_(joining), mine_(mine.begin(), mine.end()) {}
+  TreeNode(ControlLoop& loop, const Joining& joining) : loop_(loop), joining_(joining) {}
 
   // Any thread. Begins to listen for children. Errors: kSystem.
   Status listen(Fd listener, const Key& key);
   // Any thread: the listener of the rendezvous tells of failures here, and is told of this rank's.
   void take_line(Fd line, FrameDecoder decoder);
-  // Any thread: the place is known, and the parent connected.
-  void take_place(const Place& place, Fd parent, FrameDecoder decoder);
+  // Any thread: the place is known, and the parent connected. `mine`: this rank's part of the table.
+  void take_place(const Place& place, Bytes mine, Fd parent, FrameDecoder decoder);
   // Any thread. Blocks until the table is here, or not to be had. Errors: as ControlTree::join().
   Result<std::vector<Bytes>> await_table(const Dialer::Deadline& deadline);
   // Any thread. The parent cannot be reached: that may follow from something that the rendezvous tells in a moment, and which is then what
@@ -78,7 +77,7 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
   };
   enum class Phase : uint8_t { kGathering, kRunning, kOver };
 
-  void begin(const Place& place, Fd parent, FrameDecoder decoder);
+  void begin(const Place& place, Bytes mine, Fd parent, FrameDecoder decoder);
   void admit(Reception::Guest guest);
   void add_edge(int rank, const std::string& name, std::shared_ptr<Connection> connection, bool started);
   void hear_line(const Frame& frame);
@@ -107,7 +106,6 @@ class TreeNode : public std::enable_shared_from_this<TreeNode> {
 
   ControlLoop& loop_;
   Joining joining_;
-  Bytes mine_;
   std::unique_ptr<Reception> reception_;
   std::shared_ptr<Connection> line_;  // to the rendezvous, while joining
   std::optional<Place> place_;

@@ -49,6 +49,8 @@ class ByteReader {
   explicit ByteReader(std::span<const std::byte> in) : in_(in) {}
   bool ok() const { return ok_; }
   bool at_end() const { return in_.empty(); }
+  // What was not read yet.
+  std::span<const std::byte> rest() const { return in_; }
   uint16_t u16() { return static_cast<uint16_t>(integer(2)); }
   uint32_t u32() { return static_cast<uint32_t>(integer(4)); }
   uint64_t u64() { return integer(8); }

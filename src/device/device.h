@@ -125,6 +125,8 @@ class Device {
   virtual const char* name() const = 0;
   virtual const char* vendor() const = 0;
   virtual uint32_t abilities() const = 0;
+  // Where the device is ("0000:3b:00.0"), by which its place in the machine is found; constant. Empty: unknown, or no PCI device.
+  virtual std::string pci_id() const { return {}; }
 
   // The path of a synchronous device, which lives as long as the device; see kDeviceQueues.
   virtual DataPath* immediate() { return nullptr; }

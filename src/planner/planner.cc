@@ -46,11 +46,17 @@ uint64_t packed(const PlanRequest& request) {
 
 }  // namespace
 
-// One host as it was found, whatever devices its ranks have.
+// One host as it was found, whatever devices its ranks have, unless its host ranks are known to run in several NUMA nodes.
 bool Planner::by_rules() const {
   const std::vector<Endpoint>& endpoints = topology_->graph().endpoints;
-  return topology_->graph().source == "detected" &&
-         std::all_of(endpoints.begin(), endpoints.end(), [&](const Endpoint& e) { return e.node == endpoints[0].node; });
+  const std::string* near = nullptr;  // the island of host ranks
+  for (const Endpoint& e : endpoints) {
+    if (e.node != endpoints[0].node) return false;
+    if (e.device != "host") continue;
+    if (near != nullptr && *near != e.island) return false;
+    near = &e.island;
+  }
+  return topology_->graph().source == "detected";
 }
 
 SimulateOptions Planner::simulate_options() const {

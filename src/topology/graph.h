@@ -3,6 +3,7 @@
 // Threading: a value type; immutable once handed out.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -72,5 +73,8 @@ struct Graph {
 // The same machine for a communicator of some of its ranks: the rank ranks[i] becomes i, other endpoints have none. Axes remain only where
 // all ranks do, in their order.
 Graph graph_of_ranks(Graph graph, const std::vector<int>& ranks);
+
+// Equal for equal graphs. Unlike graph_json.h's graph_hash(), cheap: every rank of a communicator computes it.
+uint64_t graph_digest(const Graph& graph);
 
 }  // namespace tutti

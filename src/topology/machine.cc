@@ -63,6 +63,7 @@ Topology load_topology(const MachineSource& source, bool with_io) {
     // All PCI devices: what hwloc thinks unimportant differs between versions, and accelerators (class 12) were late to the list.
     hwloc_topology_set_type_filter(raw, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
     hwloc_topology_set_type_filter(raw, HWLOC_OBJ_OS_DEVICE, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
+    hwloc_topology_set_type_filter(raw, HWLOC_OBJ_BRIDGE, HWLOC_TYPE_FILTER_KEEP_ALL);
   }
   if (hwloc_topology_load(raw) != 0) return nullptr;
   return topology;
@@ -123,6 +124,26 @@ std::string pci_id(const hwloc_obj_attr_u::hwloc_pcidev_attr_s& pci) {
   return text;
 }
 
+// The PCIe switch that a function hangs below: the bridge under the root port, where a bridge of the switch's other side is between the
+// two. Where several are chained, the topmost: its way up is what all share. Added to the machine at its first device. Empty: none.
+std::string pci_switch_above(hwloc_topology_t topology, const std::string& root, hwloc_obj_t function, Machine& machine) {
+  std::vector<hwloc_obj_t> bridges;  // upwards
+  for (hwloc_obj_t above = function->parent; above != nullptr && above->type == HWLOC_OBJ_BRIDGE; above = above->parent) {
+    if (above->attr->bridge.upstream_type == HWLOC_OBJ_BRIDGE_PCI) bridges.push_back(above);
+  }
+  if (bridges.size() < 3) return {};
+  const hwloc_obj_t upstream = bridges[bridges.size() - 2];
+  const hwloc_obj_attr_u::hwloc_pcidev_attr_s& pci = upstream->attr->bridge.upstream.pci;
+  const std::string id = pci_id(pci);
+  const auto known = [&](const PciSwitch& each) { return each.pci_id == id; };
+  if (std::any_of(machine.pci_switches.begin(), machine.pci_switches.end(), known)) return id;
+  PciSwitch found{.pci_id = id, .numa = numa_of(topology, upstream, machine.numa_nodes.size())};
+  if (machine.this_system) found.pcie_GBps = sysfs::pcie_GBps(root, id);
+  if (found.pcie_GBps == 0) found.pcie_GBps = static_cast<double>(pci.linkspeed);
+  machine.pci_switches.push_back(std::move(found));
+  return id;
+}
+
 struct GpuVendor {
   unsigned short pci_vendor;
   const char* name;
@@ -150,6 +171,7 @@ void read_gpu(hwloc_topology_t topology, const std::string& root, hwloc_obj_t ob
   gpu.numa = numa_of(topology, object, machine.numa_nodes.size());
   if (machine.this_system) gpu.pcie_GBps = sysfs::pcie_GBps(root, gpu.pci_id);
   if (gpu.pcie_GBps == 0) gpu.pcie_GBps = static_cast<double>(pci.linkspeed);
+  gpu.pci_switch = pci_switch_above(topology, root, object, machine);
   machine.gpus.push_back(std::move(gpu));
 }
 
@@ -220,6 +242,17 @@ void read_this_system(const std::string& root, Machine& machine) {
   }
 }
 
+// /sys tells what an interface is and does; hwloc's tree tells what it shares its way with.
+void place_nics(hwloc_topology_t topology, const std::string& root, Machine& machine) {
+  for (Nic& nic : machine.nics) {
+    if (nic.pci_id.empty()) continue;
+    const hwloc_obj_t function = hwloc_get_pcidev_by_busidstring(topology, nic.pci_id.c_str());
+    if (function == nullptr) continue;
+    nic.pci_switch = pci_switch_above(topology, root, function, machine);
+    if (nic.numa < 0) nic.numa = numa_of(topology, function, machine.numa_nodes.size());
+  }
+}
+
 // Restores the invariant of Machine where nothing could be found out.
 void fill_gaps(Machine& machine) {
   if (machine.host.empty()) machine.host = "host";
@@ -247,10 +280,15 @@ Result<Machine> detect_machine(const MachineSource& source) {
     const std::string what = source.xml.empty() ? "description '" + source.synthetic + "'" : "file " + source.xml;
     return Status(Code::kInvalidArgument, "hwloc cannot read the topology " + what);
   }
-  if (topology == nullptr) topology = load_topology(source, false);  // broken PCI trees have made it fail
   Machine machine;
+  if (topology == nullptr) {  // broken PCI trees have made it fail
+    topology = load_topology(source, false);
+    machine.remarks.push_back(topology == nullptr ? "hwloc cannot look at it: it is taken for one NUMA node without GPUs"
+                                                  : "hwloc cannot read its PCI devices: GPUs and PCIe switches are not known");
+  }
   if (topology != nullptr) read_topology(topology.get(), source.root, machine);
   if (machine.this_system) read_this_system(source.root, machine);
+  if (topology != nullptr) place_nics(topology.get(), source.root, machine);
   fill_gaps(machine);
   return machine;
 }

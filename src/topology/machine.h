@@ -47,6 +47,7 @@ struct Nic {
   std::string pci_id;       // "0000:00:03.0"; empty: not on PCI
   int numa = -1;            // -1: unknown
   double pcie_GBps = 0;     // 0: unknown
+  std::string pci_switch;   // Machine::pci_switches' id; empty: none known
 };
 
 struct Gpu {
@@ -55,7 +56,15 @@ struct Gpu {
   std::string device;  // the Tutti device that drives it: "cuda", "hip"; empty: none of ours
   std::string model;   // the driver's name for it, else "vendor:device" in hex
   int numa = -1;
-  double pcie_GBps = 0;  // 0: unknown
+  double pcie_GBps = 0;    // 0: unknown
+  std::string pci_switch;  // as Nic's
+};
+
+// A PCIe switch below a root port: what hangs below it shares its way up, and reaches each other without it.
+struct PciSwitch {
+  std::string pci_id;  // of its upstream port
+  int numa = -1;
+  double pcie_GBps = 0;  // upwards; 0: unknown
 };
 
 struct Machine {
@@ -74,6 +83,8 @@ struct Machine {
   uint64_t shm_free_bytes = 0;
   std::vector<Nic> nics;  // without loopback
   std::vector<Gpu> gpus;
+  std::vector<PciSwitch> pci_switches;  // with NICs or GPUs below them
+  std::vector<std::string> remarks;     // a sentence for each thing that could not be found out, and was left at its default
 };
 
 // Where to look. The defaults mean this machine; tests name files or a synthetic topology instead. At most one of xml and synthetic.
@@ -88,7 +99,8 @@ struct MachineSource {
 Result<Machine> detect_machine(const MachineSource& source = {});
 
 // The canonical graph: one host endpoint ("numaN") per NUMA node with cores, all joined by the switch "memory"; one endpoint ("gpuN")
-// per GPU that Tutti can drive; NICs that are up are switches under their own names between a root complex ("pcieN") and "network".
+// per GPU that Tutti can drive; NICs that are up are switches under their own names between a root complex ("pcieN") and "network", or
+// between a PCIe switch ("pcieswitchN", below a root complex) and that.
 // Rates are nominal.
 Graph machine_graph(const Machine& machine);
 

@@ -1,6 +1,7 @@
 // machine_graph(): a Machine as the graph that the planner sees. All rates here are nominal, and any that is measured replaces them.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "topology/machine.h"
 
@@ -12,6 +13,7 @@ namespace {
 // memory 0.1 us, PCIe 1, InfiniBand 2.5 and 0.3 for a switch, Ethernet 10.
 constexpr double kMemoryLatencyUs = 0.05;
 constexpr double kPcieLatencyUs = 0.5;
+constexpr double kPcieSwitchLatencyUs = 0.1;
 constexpr double kInfinibandLatencyUs = 1.4;
 constexpr double kEthernetLatencyUs = 5;
 
@@ -58,17 +60,29 @@ double nic_GBps(const Nic& nic) {
 // Adds root complexes as devices need them, and gives each the room of all that hangs below it: on the die they are no bottleneck.
 class RootComplexes {
  public:
-  RootComplexes(const Machine& machine, Graph& graph) : graph_(graph) {
+  RootComplexes(const Machine& machine, Graph& graph) : machine_(machine), graph_(graph) {
     for (const NumaNode& node : machine.numa_nodes) {
       if (!node.pus.empty()) hosts_.push_back(node.id);
     }
   }
 
-  // Joins `device` below the complex of `numa`; of an unknown node it is the first one's.
-  void attach(const std::string& device, int numa, double GBps) {
+  // Joins `device` below its PCIe switch, if it has one; else below the complex of `numa`; of an unknown node it is the first one's.
+  void attach(const std::string& device, const std::string& pci_switch, int numa, double GBps) {
+    const std::vector<PciSwitch>& all = machine_.pci_switches;
+    const auto found = std::find_if(all.begin(), all.end(), [&](const PciSwitch& each) { return each.pci_id == pci_switch; });
+    if (found == all.end()) return attach(device, numa, GBps, kPcieLatencyUs);
+    const std::string id = "pcieswitch" + std::to_string(found - all.begin());
+    if (switches_.insert(id).second) {
+      graph_.switches.push_back({.id = id});
+      attach(id, found->numa, found->pcie_GBps > 0 ? found->pcie_GBps : kUnknownGpuPcieGBps, kPcieSwitchLatencyUs);
+    }
+    join(graph_, id, device, GBps, kPcieLatencyUs, "pcie");
+  }
+
+  void attach(const std::string& device, int numa, double GBps, double latency_us) {
     if (std::find(hosts_.begin(), hosts_.end(), numa) == hosts_.end()) numa = hosts_.front();
     below_[numa] += GBps;
-    join(graph_, complex_id(numa), device, GBps, kPcieLatencyUs, "pcie");
+    join(graph_, complex_id(numa), device, GBps, latency_us, "pcie");
   }
 
   void finish() {
@@ -81,8 +95,10 @@ class RootComplexes {
  private:
   static std::string complex_id(int numa) { return "pcie" + std::to_string(numa); }
 
+  const Machine& machine_;
   Graph& graph_;
   std::vector<int> hosts_;
+  std::set<std::string> switches_;  // that are in the graph
   std::map<int, double> below_;
 };
 
@@ -106,7 +122,7 @@ void add_network(const Machine& machine, RootComplexes& complexes, Graph& graph)
   for (const Nic* nic : nics) {
     const bool infiniband = nic->kind == "infiniband";
     graph.switches.push_back({.id = nic->name});
-    complexes.attach(nic->name, nic->numa, nic->pcie_GBps > 0 ? nic->pcie_GBps : nic_GBps(*nic));
+    complexes.attach(nic->name, nic->pci_switch, nic->numa, nic->pcie_GBps > 0 ? nic->pcie_GBps : nic_GBps(*nic));
     join(graph, nic->name, "network", nic_GBps(*nic), infiniband ? kInfinibandLatencyUs : kEthernetLatencyUs,
          infiniband ? "infiniband" : "ethernet");
   }
@@ -123,7 +139,7 @@ Graph machine_graph(const Machine& machine) {
     if (gpu.device.empty()) continue;  // no device of Tutti's could hold a buffer there
     const std::string id = "gpu" + std::to_string(number++);
     graph.endpoints.push_back({.id = id, .device = gpu.device, .vendor = gpu.vendor, .node = machine.host, .rank = -1});
-    complexes.attach(id, gpu.numa, gpu.pcie_GBps > 0 ? gpu.pcie_GBps : kUnknownGpuPcieGBps);
+    complexes.attach(id, gpu.pci_switch, gpu.numa, gpu.pcie_GBps > 0 ? gpu.pcie_GBps : kUnknownGpuPcieGBps);
   }
   add_network(machine, complexes, graph);
   complexes.finish();

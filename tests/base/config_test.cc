@@ -22,8 +22,10 @@ const std::vector<Case>& cases() {
       {"TUTTI_CONF_FILE", {}, {"other.conf"}, "in the environment, not in the file"},
       {"TUTTI_ALGORITHM", {"", "ring", "one_shot"}, {}, ""},
       {"TUTTI_TOPO_FILE", {"", "rack.json"}, {}, ""},
+      {"TUTTI_TUNING_FILE", {"", "choices.json"}, {}, ""},
       {"TUTTI_PLAN_FILE", {"", "one.json:/a/two.json"}, {}, ""},
       {"TUTTI_TUNER", {"", "example", "/a/tuner.so"}, {}, ""},
+      {"TUTTI_TOPO_DUMP", {"", "found.json"}, {}, ""},
       {"TUTTI_TRANSPORTS", {"shm", "tcp,shm"}, {}, ""},
       {"TUTTI_NODE_ID", {"", "here"}, {}, ""},
       {"TUTTI_INIT_TIMEOUT", {"0", "0.5", "1e3"}, {"", "-1", "1s", "nan", "inf", " 1", "0x10"}, "a number from 0 to 1000000000"},
@@ -122,11 +124,12 @@ TEST(Config, ValuesLandInTheirFields) {
       {"TUTTI_LOG", "debug"},      {"TUTTI_ALGORITHM", "ring"}, {"TUTTI_TRANSPORTS", "a,b"},  {"TUTTI_NODE_ID", "n"},
       {"TUTTI_INIT_TIMEOUT", "1"}, {"TUTTI_TIMEOUT", "2.5"},    {"TUTTI_WARN_AFTER", "3"},    {"TUTTI_SPIN", "4"},
       {"TUTTI_YIELD", "5"},        {"TUTTI_SLOT_BYTES", "8K"},  {"TUTTI_STREAM_BYTES", "1G"}, {"TUTTI_SLOTS", "7"},
-      {"TUTTI_EXPLAIN", "1"},      {"TUTTI_TOPO_FILE", "t"}};
+      {"TUTTI_EXPLAIN", "1"},      {"TUTTI_TOPO_FILE", "t"},    {"TUTTI_TOPO_DUMP", "d"}};
   for (const auto& [name, value] : settings) ASSERT_TRUE(set_config_variable(config, name, value).ok()) << name;
   EXPECT_EQ(config.log, LogLevel::kDebug);
   EXPECT_EQ(config.algorithm, "ring");
   EXPECT_EQ(config.topo_file, "t");
+  EXPECT_EQ(config.topo_dump, "d");
   EXPECT_EQ(config.transports, "a,b");
   EXPECT_EQ(config.node_id, "n");
   EXPECT_EQ(config.init_timeout_s, 1);

@@ -1,11 +1,13 @@
 // Ranks of several nodes: every collective exact where shared memory joins some ranks and TCP others, and over TCP alone. Suites:
-// MixedNodes fakes two nodes by TUTTI_NODE_ID; TcpOnly is one host without shared memory; Hosts has real network namespaces as hosts, with
-// no TUTTI variable set but tutti-run's (root only).
+// MixedNodes fakes two nodes by TUTTI_NODE_ID; Sockets fakes two sockets by HWLOC_SYNTHETIC; TcpOnly is one host without shared memory;
+// Hosts has real network namespaces as hosts, with no TUTTI variable set but tutti-run's (root only).
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "program.h"
@@ -65,6 +67,25 @@ TEST(Nodes, WithoutACommonTransportBothRanksAreNamed) {
   }
 }
 
+// One host, which hwloc is told has two sockets: pinned ranks are placed on them, and what is planned across them is exact.
+class Sockets : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Sockets, AreExact) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  if (!CPU_ISSET(0, &allowed) || !CPU_ISSET(1, &allowed)) GTEST_SKIP() << "needs CPUs 0 and 1";
+  const std::string file = ::testing::TempDir() + "tutti-sockets" + std::to_string(getpid()) + ".json";
+  const std::string settings = "env HWLOC_SYNTHETIC='pack:2 [numa(memory=1GB)] core:1 pu:1' TUTTI_TOPO_DUMP=" + file + " ";
+  const std::string pinned = R"(sh -c 'exec taskset -c $((TUTTI_RANK % 2)) "$@"' -- )";
+  expect_exact(run(settings + TUTTI_RUN + " -n 4 -- " + pinned + kPerf + " --pin no " + arguments_of(GetParam())), 4, "shm");
+  const Json graph = Json::parse(slurp(file), nullptr, false);
+  unlink(file.c_str());
+  ASSERT_TRUE(graph.is_object());
+  std::set<std::string> islands;
+  for (const Json& endpoint : graph["endpoints"]) islands.insert(endpoint.value("island", ""));
+  EXPECT_EQ(islands, (std::set<std::string>{"memory0.0", "memory0.1"}));
+}
+
 class TcpOnly : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(TcpOnly, IsExact) {
@@ -108,6 +129,32 @@ TEST_P(Hosts, AreExactWithNothingSet) {
   expect_exact(on_hosts("", arguments_of(GetParam())), 8, "shm+tcp");
 }
 
+// What rank 0 writes of the four: each host's memory, its interface at a veth's 10 Gbit/s, and the network that joins them.
+TEST_F(Lab, TheGraphOfFourHosts) {
+  const std::string file = ::testing::TempDir() + name() + ".json";
+  expect_exact(on_hosts("TUTTI_TOPO_DUMP=" + file, arguments_of("all_reduce")), 8, "shm+tcp");
+  const Json graph = Json::parse(slurp(file), nullptr, false);
+  unlink(file.c_str());
+  ASSERT_TRUE(graph.is_object());
+  EXPECT_EQ(graph["source"], "detected");
+  ASSERT_EQ(graph["endpoints"].size(), 8u);
+  std::set<std::string> ways;
+  for (const Json& link : graph["links"]) {
+    const std::string from = link["from"], to = link["to"];
+    ways.insert(from + " " + to);
+    if (to == "network") {
+      EXPECT_EQ(link["GBps"], 1.25) << link;
+    }
+  }
+  for (int rank = 0; rank < 8; ++rank) {
+    const std::string host = std::to_string(rank / 2), nic = "node" + host + "/eth0", memory = "memory" + host;
+    EXPECT_EQ(graph["endpoints"][static_cast<size_t>(rank)]["node"], "node" + host);
+    for (const std::string& way : {"rank" + std::to_string(rank) + " " + memory, memory + " " + nic, nic + " network"}) {
+      EXPECT_EQ(ways.count(way), 1u) << way;
+    }
+  }
+}
+
 TEST_P(Hosts, AreExactOverTcpAlone) {
   expect_exact(on_hosts("TUTTI_TRANSPORTS=tcp", arguments_of(GetParam())), 8, "tcp");
 }
@@ -140,6 +187,7 @@ std::string name_of(const ::testing::TestParamInfo<const char*>& instance) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, MixedNodes, ::testing::ValuesIn(kCollectives), name_of);
+INSTANTIATE_TEST_SUITE_P(Each, Sockets, ::testing::ValuesIn(kCollectives), name_of);
 INSTANTIATE_TEST_SUITE_P(Each, TcpOnly, ::testing::ValuesIn(kCollectives), name_of);
 INSTANTIATE_TEST_SUITE_P(Each, Hosts, ::testing::ValuesIn(kCollectives), name_of);
 

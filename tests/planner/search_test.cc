@@ -140,5 +140,42 @@ TEST(Search, SeveralNodesAreSearchedAndOneHostIsRuled) {
   EXPECT_EQ(host->choose({.nranks = 8}, 64 << 20).value().reason.find("predicted"), std::string::npos);
 }
 
+// One host with 8 pinned ranks, described as of `numa` NUMA nodes in two packages.
+Graph host_graph(int numa) {
+  NodeDescription node;
+  std::vector<RankPlace> places;
+  for (int i = 0; i < numa; ++i) node.numa.push_back({.id = i, .package = 2 * i / numa});
+  for (int rank = 0; rank < 8; ++rank) {
+    places.push_back({.node = "n", .device = "host", .vendor = "cpu", .cpus = {static_cast<uint16_t>(rank)}});
+    node.numa[static_cast<size_t>(rank * numa / 8)].cpus.push_back(static_cast<uint16_t>(rank));
+  }
+  return cluster_graph(places, {{"n", node}});
+}
+
+TEST(Search, OneNumaNodeGoesByTheRulesAndTwoHaveStructure) {
+  const PlannerLimits limits{.inline_bytes = 4096};
+  const auto plain = std::move(*Planner::create(single_host_topology(8), 0, limits));
+  const auto one = std::move(*Planner::create(std::move(*Topology::create(host_graph(1))), 0, limits));
+  for (const Collective collective : {Collective::kAllReduce, Collective::kAllGather, Collective::kReduceScatter, Collective::kBroadcast,
+                                      Collective::kReduce, Collective::kGather, Collective::kScatter, Collective::kAllToAll}) {
+    const PlanRequest request{.collective = collective, .nranks = 8};
+    for (const size_t bytes : {size_t{8}, size_t{64} << 10, size_t{16} << 20}) {
+      const PlanChoice ruled = plain->choose(request, bytes).value(), described = one->choose(request, bytes).value();
+      EXPECT_TRUE(ruled.same_plan(described));
+      EXPECT_EQ(ruled.reason, described.reason);
+    }
+  }
+  for (const int numa : {2, 4}) {
+    const auto topology = std::move(*Topology::create(host_graph(numa)));
+    Predictor predictor(*topology, {.reduce_bytes_per_us = 10'000, .copy_bytes_per_us = 20'000, .max_slices = 6}, 30'000);
+    const Ranking ranking =
+        rank_candidates(predictor, *topology, {.nranks = 8}, 16 << 20, {.channels = {1, 8}, .most_fifos = 8, .interest = 100});
+    const auto across = [](const Candidate& candidate) { return candidate.choice.algorithm == "hierarchical"; };
+    EXPECT_TRUE(std::any_of(ranking.candidates.begin(), ranking.candidates.end(), across)) << numa;
+    const auto planner = std::move(*Planner::create(std::move(*Topology::create(host_graph(numa))), 0, limits));
+    EXPECT_NE(planner->choose({.nranks = 8}, 16 << 20).value().reason.find("predicted"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace tutti

@@ -349,6 +349,10 @@ void Health::check(uint64_t number, const CallShape& shape, uint64_t counts_hash
   send(0, kCheck, writer.take());
 }
 
+void Health::hand_out(Bytes payload) {
+  flood(kHandedOut, std::move(payload));
+}
+
 bool Health::passed(uint64_t number) {
   std::lock_guard lock(mutex_);
   return passed_.erase(number) != 0;

@@ -85,7 +85,7 @@ class Health final : public TreeListener {
 
   // What rank 0 decides for all, in its order: told to all others; how many have come here so far; and the i-th of them. The second is a
   // cheap look: acquire, pairs with hear().
-  void hand_out(Bytes payload) { flood(kHandedOut, std::move(payload)); }
+  void hand_out(Bytes payload);
   size_t handed_out() const { return handed_out_count_.load(std::memory_order_acquire); }
   Bytes handed_out(size_t i) const;
 
@@ -97,7 +97,6 @@ class Health final : public TreeListener {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr uint16_t kHandedOut = 7;  // a kind of message, beside health.cc's
   struct Mail {
     uint64_t number = 0;
     bool ended = false;

@@ -219,7 +219,7 @@ Result<Simulated> Predictor::predict(const PlanRequest& request, const PlanChoic
   if (choice.slice_bytes != 0) options.slice_bytes = choice.slice_bytes;
   options.give_up_us = give_up_us;
   // Sharing of edges is work beside the instructions, and may be the most of it where all ranks are followed.
-  const uint64_t work_of_instruction = plan.symmetry != nullptr ? 12 : 3;
+  const uint64_t work_of_instruction = plan.symmetry != nullptr ? 12 : 6;
   if (options.max_work == 0) options.max_work = work_of_instruction * budget_;
   const uint64_t affordable = std::max<uint64_t>(2, budget_ / std::max<uint64_t>(1, plan.laid.steps.size()));
   options.max_slices = options.max_slices == 0 ? affordable : std::min(options.max_slices, affordable);

@@ -105,7 +105,10 @@ class Trial {
 
   void consider_middle(PlanChoice choice) {
     const std::vector<uint32_t> useful = useful_slices(choice);
-    if (!enough()) consider(choice, useful[useful.size() / 2]);
+    if (enough()) return;
+    consider(choice, useful[useful.size() / 2]);
+    // Too much work, maybe: whole messages are the least.
+    if (!best_ && useful.size() > 1) consider(choice, 0);
   }
 
   // The numbers between: by halves, on the better side.

@@ -7,6 +7,7 @@
 
 #include "algorithms/algorithm.h"
 #include "planner/planner.h"
+#include "tests/support/graphs.h"
 #include "topology/cluster.h"
 #include "topology/systems.h"
 
@@ -86,12 +87,12 @@ const Candidate* find(const Ranking& ranking, const std::string& algorithm) {
 TEST(Search, LaboriousAlgorithmsAreTriedWhereThereIsRoom) {
   const auto mesh = system_topology("mi300x");
   EXPECT_EQ(find(ranked(*mesh, {.nranks = 8}, kGigabyte), "packed_trees"), nullptr) << "two_shot fills a full mesh";
-  // Two islands of different rates and sizes: nothing else fills both.
-  const auto mixed = system_topology("dgx-h100,chips=3+mi300x,chips=5");
-  const Ranking large = ranked(*mixed, {.nranks = 8}, kGigabyte);
+  // Graphs without structure, where nothing else fills the links.
+  const auto random = std::move(*Topology::create(random_graph(8, 7)));
+  const Ranking large = ranked(*random, {.nranks = 8}, kGigabyte);
   ASSERT_FALSE(large.candidates.empty());
-  EXPECT_NE(find(large, "packed_trees"), nullptr);
-  EXPECT_EQ(find(ranked(*mixed, {.nranks = 8}, 8), "packed_trees"), nullptr) << "latency counts";
+  EXPECT_EQ(large.candidates[0].choice.algorithm, "packed_trees");
+  EXPECT_EQ(find(ranked(*random, {.nranks = 8}, 8), "packed_trees"), nullptr) << "latency counts";
 }
 
 // The climb and the giving up lose little against every combination.
@@ -110,7 +111,7 @@ TEST(Search, TheClimbComesNearTheBestOfAllCombinations) {
           for (const uint32_t slice : options.slices) {
             const PlanChoice choice{.algorithm = algorithm->name, .channels = channels, .slice_bytes = slice};
             const Result<Simulated> all = predictor.predict(request, choice, bytes);
-            if (all.ok()) best_us = std::min(best_us, all.value().time_us);
+            if (all.ok() && all.value().gave_up == Simulated::GaveUp::kNo) best_us = std::min(best_us, all.value().time_us);
           }
         }
       }

@@ -162,7 +162,7 @@ class Layout {
   Detail choose_detail() const {
     const auto fits = [&](const Detail& detail) { return width_of(slots(detail), detail) <= kWidth; };
     // The least that a rank's number fits into.
-    const double least = 5.9 + 5.5 * static_cast<double>(std::to_string(model_.endpoints).size());
+    const double least = 6 + 5.6 * static_cast<double>(std::to_string(model_.endpoints).size());
     for (const double unit : {44.0, 34.0, 28.0, 24.0, 20.0, 17.0}) {
       if (const Detail detail{.unit = unit}; unit >= least && model_.clusters.size() <= 80 && fits(detail)) return detail;
     }

@@ -181,8 +181,8 @@ std::string Health::mail_with(int rank) const {
   return text;
 }
 
-std::string Health::doing() const {
-  if (has_left(rank_)) return "has left the communicator";
+Health::Doing Health::doing() const {
+  if (has_left(rank_)) return {.text = "has left the communicator"};
   std::string mail;
   {
     std::lock_guard lock(mutex_);
@@ -196,8 +196,9 @@ std::string Health::doing() const {
   std::string text;
   if (inside) text = "is in " + describe_call(latest->shape, latest->number);
   if (!mail.empty()) text += (inside ? " and " : "is in ") + mail;
-  if (!text.empty()) return text;
-  return latest ? "is outside, its last collective was " + describe_call(latest->shape, latest->number) : "has called no collective yet";
+  if (!text.empty()) return {.inside = true, .text = std::move(text)};
+  return {.text = latest ? "is outside, its last collective was " + describe_call(latest->shape, latest->number)
+                         : "has called no collective yet"};
 }
 
 uint64_t Health::ask(int whom) {
@@ -237,7 +238,9 @@ void Health::answer(int from, std::span<const std::byte> payload) {
   }
   writer.u64(recent.empty() ? 0 : recent.back().number + 1);
   writer.u16(has_left(rank_) ? 1 : 0);
-  writer.text(doing());
+  const Doing doing = this->doing();
+  writer.u16(doing.inside ? 1 : 0);
+  writer.text(doing.text);
   writer.text(mail_with(from));
   send(from, kAnswer, writer.take());
 }
@@ -254,6 +257,7 @@ void Health::take_answer(int from, std::span<const std::byte> payload) {
   }
   answer.calls = reader.u64();
   answer.left = reader.u16() != 0;
+  answer.inside = reader.u16() != 0;
   answer.doing = reader.text();
   answer.mail = reader.text();
   if (!reader.ok()) return;

@@ -38,6 +38,7 @@ struct Answer {
   std::vector<LoggedCall> recent;  // its last collectives, in their order
   uint64_t calls = 0;              // collectives that it has begun
   bool left = false;               // the communicator, in good order
+  bool inside = false;             // a call
   std::string doing;               // "is in broadcast number 5 (...)"
   std::string mail;                // its sends and receives with the asker, of late
 };
@@ -108,7 +109,11 @@ class Health final : public TreeListener {
   void answer(int from, std::span<const std::byte> payload);
   void take_answer(int from, std::span<const std::byte> payload);
   void compare(int from, std::span<const std::byte> payload);
-  std::string doing() const;
+  struct Doing {
+    bool inside = false;
+    std::string text;
+  };
+  Doing doing() const;
   std::string mail_with(int rank) const;
 
   // The node and not the tree: that ends with its communicators, in their thread, and its end waits for its goodbye.

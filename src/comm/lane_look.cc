@@ -224,11 +224,14 @@ Status Lane::look_at_time(const WaitingFor& waiting, double waited_s) {
 }
 
 // Of those who never came to this call, what each does instead: a sentence, with its full stop before it. An error has ended the operation:
-// somebody is in another call. `waited_for`: the only one that counts, where this is mail.
+// somebody is in another call. `waited_for`: the only one that counts, where this is mail; if it waits itself, the cause is among those who
+// are in no call.
 Result<std::string> Lane::who_is_late(const std::vector<Answer>& answers, int waited_for) {
   std::map<int, const Answer*> by_rank;
   for (const Answer& answer : answers) by_rank[answer.rank] = &answer;
-  std::map<std::string, std::vector<int>> late;  // by what they do
+  const auto peer = by_rank.find(waited_for);
+  const bool it_waits = is_mail() && peer != by_rank.end() && peer->second->inside;
+  std::map<std::string, std::vector<int>> late, outside;  // by what they do
   for (int rank = 0; rank < comm_.nranks_; ++rank) {
     if (rank == comm_.rank_) continue;
     const auto found = by_rank.find(rank);
@@ -236,11 +239,15 @@ Result<std::string> Lane::who_is_late(const std::vector<Answer>& answers, int wa
       late["does not answer (its process is stopped, or it is cut off)"].push_back(rank);
     } else if (is_mail() ? rank == waited_for : found->second->calls <= number_ || found->second->left) {
       late[found->second->doing].push_back(rank);
+    } else if (it_waits && !found->second->inside) {
+      outside[found->second->doing].push_back(rank);
     } else if (const auto difference = is_mail() ? std::nullopt : comm_.health().difference(*found->second)) {
       return fail_mismatch(rank, *difference);
     }
   }
-  return late.empty() ? std::string(". All ranks are in this call") : ". Who never came to this call: " + list_groups(late);
+  std::string text = late.empty() ? ". All ranks are in this call" : ". Who never came to this call: " + list_groups(late);
+  if (!outside.empty()) text += ". Who is in no call: " + list_groups(outside);
+  return text;
 }
 
 Status Lane::fail_timeout(const WaitingFor& waiting, double waited_s, const std::vector<Answer>& answers) {

@@ -91,7 +91,7 @@ Status decode_refusal(std::span<const std::byte> body, const std::string& from) 
   ByteReader reader(body);
   const auto code = static_cast<Code>(reader.u32());
   std::string text = reader.text();
-  const bool known = code == Code::kTimeout || code == Code::kInvalidUsage || code == Code::kRemote;
+  const bool known = code == Code::kSystem || code == Code::kTimeout || code == Code::kInvalidUsage || code == Code::kRemote;
   if (!reader.ok() || !known) return {Code::kRemote, from + " sent a malformed refusal"};
   return {code, std::move(text)};
 }

@@ -1,6 +1,7 @@
 // The listener's end of the rendezvous. Everything here runs on the control thread but open_rendezvous(). See rendezvous.h.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -24,6 +25,16 @@ constexpr size_t kMaxRememberedOver = 1024;
 constexpr size_t kMaxLineBytes = 16384;  // a refusal: what a rank that has its place may say
 // The listener of one communicator closes so long after its meeting: whoever comes late to one that failed shall hear why.
 constexpr auto kCloseAfterFailure = std::chrono::seconds(60), kCloseAfter = std::chrono::seconds(2);
+
+// All ranks' connections are open until each has its place. Errors: kSystem.
+Status check_room_for(uint32_t nranks) {
+  constexpr rlim_t kOthers = 32;  // of the process
+  rlimit descriptors = {};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0 || descriptors.rlim_cur >= nranks + kOthers) return {};
+  return {Code::kSystem, "the process that made the unique id may open " + std::to_string(descriptors.rlim_cur) + " descriptors, and " +
+                             std::to_string(nranks) + " ranks meet there: raise `ulimit -n` to at least " +
+                             std::to_string(nranks + kOthers)};
+}
 
 class Listener {
  public:
@@ -137,6 +148,11 @@ Listener::Meeting* Listener::open_meeting(const Hello& hello, Connection& guest)
     return nullptr;
   }
   if (!meeting.seats.empty()) return &meeting;
+  if (Status room = check_room_for(hello.nranks); !room.ok()) {
+    refuse(guest, room);
+    end(hello.meeting, meeting, room);
+    return nullptr;
+  }
   meeting.seats.resize(hello.nranks);
   if (hello.timeout_s > 0) {
     const auto bound = std::chrono::duration_cast<ControlLoop::Clock::duration>(std::chrono::duration<double>(hello.timeout_s));

@@ -76,6 +76,30 @@ TEST(NeverComing, TheTimeoutNamesTheRankThatNeverCalled) {
   }
 }
 
+// Rank 0 receives from rank 1, who is in a gather, which rank 2 never comes to.
+TEST(NeverComing, BehindTheRankThatIsWaitedForIsNamedToo) {
+  tuttiConfig_t config = unset_config();
+  config.timeout = 0.8;
+  ApiRanks ranks(3, &config);
+  ranks.each([](int rank, tuttiComm_t comm) {
+    std::vector<float> data(30), all(90);
+    if (rank == 2) return;
+    if (rank == 1) usleep(500'000);  // so that rank 0's time is over first
+    const tuttiResult_t gathered = tuttiGather(data.data(), all.data(), 30, tuttiFloat32, 1, comm, nullptr);
+    if (rank == 1) {
+      EXPECT_EQ(gathered, tuttiRemoteError) << tuttiGetLastError(comm);
+      return;
+    }
+    EXPECT_EQ(gathered, tuttiSuccess) << tuttiGetLastError(comm);
+    EXPECT_EQ(tuttiRecv(data.data(), 30, tuttiFloat32, 1, comm, nullptr), tuttiTimeout);
+    const std::string message = tuttiGetLastError(comm);
+    EXPECT_TRUE(contains(message,
+                         "Who never came to this call: rank 1: is in gather number 1 (30 x float32, root 1). Who is in no call: "
+                         "rank 2: has called no collective yet"))
+        << message;
+  });
+}
+
 TEST(NeverComing, OneThreadsGroupTimesOutToo) {
   tuttiConfig_t config = unset_config();
   config.timeout = 0.5;

@@ -2,6 +2,7 @@
 #include "comm/rendezvous.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <future>
 #include <thread>
@@ -113,6 +114,18 @@ TEST(Rendezvous, TwoOfOneRankAreToldToAll) {
   auto one = join_async(id, {.rank = 1, .nranks = 3});
   auto twin = join_async(id, {.rank = 0, .nranks = 3}), other_twin = join_async(id, {.rank = 0, .nranks = 3});
   for (auto* join : {&one, &twin, &other_twin}) expect_error(join->get(), Code::kInvalidUsage, "two processes joined as rank 0");
+}
+
+TEST(Rendezvous, MoreRanksThanDescriptorsAreToldAtOnce) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const RendezvousId id = open();
+  rlimit few = before;
+  few.rlim_cur = 500;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Table first = join_table(id, {.rank = 7, .nranks = 600}, {}), second = join_table(id, {.rank = 9, .nranks = 600}, {});
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const Table* table : {&first, &second}) expect_error(*table, Code::kSystem, "raise `ulimit -n` to at least 632");
 }
 
 TEST(Rendezvous, OneMeetingsFailureLeavesTheOthersAlone) {

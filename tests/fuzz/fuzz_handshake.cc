@@ -1,5 +1,7 @@
 // A living reception at the other end of a socket pair's worth of TCP: whatever a guest says, and wherever it stops, the next honest guest
 // is served. The first byte says how far the guest plays by the rules before the rest of the input is sent as it is.
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstdlib>
@@ -19,10 +21,16 @@ const RendezvousId& rendezvous() {
   return id;
 }
 
-// A socket that is connected to the listener.
+// A socket that is connected to the listener, from an address of its own: no ports run out, here or for others on this machine.
 Fd connect_to(const RendezvousId& id) {
+  static uint32_t calls = 0;
   const SocketAddress address = SocketAddress::of(id.control_address());
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (address.family() == AF_INET) {
+    constexpr uint32_t kLoopback = 0x7f'01'00'00, kAddresses = 1 << 14;
+    const sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(kLoopback + ++calls % kAddresses)}};
+    expect(bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0);
+  }
   expect(fd && connect(fd.get(), address.get(), address.length) == 0);
   return fd;
 }

@@ -321,8 +321,8 @@ int run(const Options& options) {
 
 int parse_and_run(int argc, char** argv) {
   Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i], value = argv[i + 1];
+  for (int i = 1; i < argc; i += 2) {
+    const std::string name = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
     if (name == "--repeat")
       options.repeat = std::strtoull(value.c_str(), nullptr, 10);
     else if (name == "--seed")
@@ -338,7 +338,10 @@ int parse_and_run(int argc, char** argv) {
     else if (name == "--lab")
       options.lab = value;
     else
-      return std::fprintf(stderr, "failure_runs: unknown option %s\n", name.c_str()), 2;
+      return std::fprintf(
+                 stderr,
+                 "usage: failure_runs [--repeat N] [--seed X] [--only RUN] [--jobs N] [--kinds LIST] [--wires LIST] [--lab netns-lab]\n"),
+             2;
   }
   return run(options);
 }

@@ -23,7 +23,7 @@ bool has_number(const std::string& text, int number) {
   return false;
 }
 
-// Up to the end of its list: of "rank 3: ..., ranks 4, 5: ..." the numbers.
+// Behind `before`, of "rank 3: ...; ranks 4, 5: ..." the numbers.
 bool is_listed(const std::string& sentence, const std::string& before, int rank) {
   const size_t at = sentence.find(before);
   if (at == std::string::npos) return false;
@@ -57,7 +57,8 @@ bool named(const Scenario& s, const Ended& ended, const Report& report, int culp
     case Kind::kAbort: return contains(sentence, full_name(ended, culprit) + " was aborted by its program");
     case Kind::kOtherCall: return contains(sentence, full_name(ended, culprit));
     case Kind::kStop:
-    case Kind::kNeverCalls: return is_listed(sentence, "Who never came to this call: ", culprit);
+    case Kind::kNeverCalls:
+      return is_listed(sentence, "Who never came to this call: ", culprit) || is_listed(sentence, "Who is in no call: ", culprit);
   }
   return false;
 }

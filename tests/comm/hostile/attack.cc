@@ -54,7 +54,7 @@ class Attacker {
       const auto now = Clock::now();
       if (now >= next_look) look(), next_look = now + kLookEvery;
       if (now >= next_measure) measure(), next_measure = now + kMeasureEvery;
-      recorder_.listen(listeners_.ports, kOwn);
+      if (options_.record) recorder_.listen(listeners_.ports, kOwn);
       const auto due = static_cast<uint64_t>(std::chrono::duration<double>(now - begun).count() * options_.rate);
       for (; made < due; ++made) strike();
       fill_idle();

@@ -10,6 +10,7 @@ struct AttackOptions {
   double seconds = 10;
   int rate = 500;  // new connections in a second, besides the idle ones
   int idle = 1000;
+  bool record = true;  // the victims' handshakes, to replay them. A tap, which costs every message over loopback
   uint64_t seed = 1;
 };
 

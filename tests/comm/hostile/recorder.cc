@@ -18,12 +18,13 @@ constexpr size_t kMostRunning = 4096;
 
 }  // namespace
 
-Recorder::Recorder() : fd_(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_IP))) {
-  const int room = 8 << 20;
-  if (fd_) setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
-}
-
 void Recorder::listen(const std::set<uint16_t>& ports, const unsigned char own[3]) {
+  if (!asked_) {
+    asked_ = true;
+    fd_ = Fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_IP)));
+    const int room = 8 << 20;
+    if (fd_) setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+  }
   unsigned char packet[2048];
   sockaddr_ll from = {};
   for (;;) {

@@ -13,8 +13,7 @@ namespace tutti::hostile {
 
 class Recorder {
  public:
-  Recorder();
-  // Reads what has come by. Connections from `own` (the first three bytes of an address) are left out.
+  // Reads what has come by since the first call. Connections from `own` (the first three bytes of an address) are left out.
   void listen(const std::set<uint16_t>& ports, const unsigned char own[3]);
   // What was said at first on a connection to the port; several, the latest last.
   const std::vector<std::string>& said_to(uint16_t port) const;
@@ -23,6 +22,7 @@ class Recorder {
  private:
   void take(const unsigned char* packet, size_t bytes, const std::set<uint16_t>& ports, const unsigned char own[3]);
 
+  bool asked_ = false;  // for the tap
   Fd fd_;
   std::map<std::pair<uint16_t, uint16_t>, std::string> running_;  // by the ports of both ends
   std::map<uint16_t, std::vector<std::string>> said_;

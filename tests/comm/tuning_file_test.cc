@@ -75,7 +75,7 @@ TEST(TuningFile, IsWhatTheRanksAndTheirChildrenChooseBy) {
       if (Status status = of.submit(request); !status.ok()) return status.message();
       EXPECT_EQ(out[99], static_cast<float>(of.nranks()));
       const Result<Explanation> explained = of.explain(request);
-      return explained.ok() ? explained.value().choice.algorithm : explained.status().message();
+      return explained.ok() ? explained.value().plan.choice.algorithm : explained.status().message();
     };
     EXPECT_EQ(algorithm_of(comm), "recursive_doubling");
     Result<std::unique_ptr<Communicator>> child = split(comm, 0, -comm.rank(), comm.config());

@@ -203,6 +203,7 @@ std::vector<RuledRange> tuned_ranges(const Tuning& tuning, const PlanRequest& re
     if (most_channels == 0) return {};
     choice.channels = std::min(choice.channels, most_channels);
     choice.reason = reason_of(tuned, tuning.name);
+    choice.source = ChoiceSource::kTable;
     if (choice.protocol == Protocol::kInline) {
       if (inline_bytes > 0) add(std::min(tuned.most_bytes, inline_bytes), choice);
       choice.protocol = Protocol::kStaged;

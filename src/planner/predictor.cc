@@ -226,6 +226,9 @@ Result<Simulated> Predictor::predict(const PlanRequest& request, const PlanChoic
   Result<Simulated> simulated = simulate(plan.laid, bytes, options);
   if (!simulated.ok()) return simulated;
   work_ += simulated->work;
+  if (simulated->gave_up == Simulated::GaveUp::kWork) {
+    return Status(Code::kInvalidUsage, "more work than the budget lets simulate: some " + std::to_string(simulated->work) + " steps");
+  }
   if (plan.symmetry != nullptr) spread_edge_bytes(*simulated, topology_.network(), *plan.symmetry);
   return simulated;
 }
@@ -240,7 +243,9 @@ Result<Predictor::Shape> Predictor::shape(const PlanRequest& request, const Plan
   Result<const Planned*> found = planned(request, choice);
   if (!found.ok()) return found.status();
   const LaidPlan& laid = (*found)->laid;
-  return Shape{.largest_message = bytes * laid.largest_num / std::max(1u, laid.largest_den), .fifo_channels = laid.fifo_channels};
+  return Shape{.largest_message = bytes * laid.largest_num / std::max(1u, laid.largest_den),
+               .fifo_channels = laid.fifo_channels,
+               .steps = laid.steps.size()};
 }
 
 double Predictor::cut_us_per_byte(const PlanRequest& request) {

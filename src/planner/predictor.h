@@ -40,10 +40,11 @@ class Predictor {
   // as predict().
   Result<double> least_us(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes);
 
-  // The most bytes of a message, whole, and how many FIFO channels there are between two ranks. Errors: as predict().
+  // Errors: as predict().
   struct Shape {
-    uint64_t largest_message = 0;
-    int fifo_channels = 0;
+    uint64_t largest_message = 0;  // bytes, whole
+    int fifo_channels = 0;         // between two ranks
+    uint64_t steps = 0;            // to follow, for one slice: one rank's where all are alike
   };
   Result<Shape> shape(const PlanRequest& request, const PlanChoice& choice, uint64_t bytes);
 

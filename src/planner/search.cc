@@ -55,6 +55,8 @@ struct Offer {
   int parameter = 0;
   std::vector<int> channels;  // numbers to try, ascending
   double least_us = 0;        // what it takes at least, with the fewest or with the most channels
+  uint64_t steps = 0;         // to follow, with the most channels
+  bool shares = false;        // messages are large even with the most channels
 
   PlanChoice choice(int count) const { return {.algorithm = algorithm->name, .channels = count, .parameter = parameter}; }
 };
@@ -146,10 +148,7 @@ class Trial {
       ranking_.skipped.push_back({choice, predicted.status().message()});
       return false;
     }
-    if (predicted->gave_up != Simulated::GaveUp::kNo) {
-      if (predicted->gave_up == Simulated::GaveUp::kWork) ranking_.skipped.push_back({choice, "too many events"});
-      return false;
-    }
+    if (predicted->gave_up != Simulated::GaveUp::kNo) return false;
     const Candidate candidate{choice, predicted->time_us};
     if (best_ && !faster(candidate, *best_)) return false;
     best_ = candidate;
@@ -187,13 +186,20 @@ class Search {
         add_offers(*algorithm, all);
       }
     }
-    // Those that take the least at least first, but before all what is likely.
+    // What is likely first, then those that take the least at least.
     const auto is_likely = [&](const Offer& offer) {
       return std::any_of(likely.begin(), likely.end(), [&](const PlanChoice& choice) {
         return choice.algorithm == offer.algorithm->name && choice.parameter == offer.parameter;
       });
     };
     std::stable_sort(all.begin(), all.end(), [](const Offer& a, const Offer& b) { return a.least_us < b.least_us * (1 - kSame); });
+    // Of those that may be the fastest, the ones that are quickly followed: the others are given up the sooner.
+    if (!all.empty()) {
+      constexpr double kMayBeFastest = 1.25;
+      const double least_us = all.front().least_us * kMayBeFastest;
+      const auto rest = std::find_if(all.begin(), all.end(), [&](const Offer& each) { return each.least_us > least_us; });
+      std::stable_sort(all.begin(), rest, [](const Offer& a, const Offer& b) { return a.steps < b.steps; });
+    }
     std::stable_partition(all.begin(), all.end(), is_likely);
     for (const Offer& offer : all) consider(offer);
     for (const Algorithm* algorithm : laborious) {
@@ -231,6 +237,9 @@ class Search {
         if (options_.most_fifos != 0 && shape->fifo_channels > options_.most_fifos) continue;
         offer.channels.push_back(count);
         offer.least_us = std::min(offer.least_us, *predictor_.least_us(request_, choice, bytes_));
+        offer.steps = shape->steps;
+        constexpr uint64_t kLarge = 64 << 10;
+        offer.shares = shape->largest_message >= kLarge;
         // A share of so little is no sooner there than the whole.
         constexpr uint64_t kWorthSharing = 2048;
         if (shape->largest_message < kWorthSharing) break;

@@ -1,6 +1,7 @@
 #include "api/group.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <new>
@@ -16,26 +17,34 @@ Status make_communicator(const PendingInit& init) {
   return {};
 }
 
+// Where memory runs out, sentences are made after the threads have given theirs back.
 Status make_communicators(const std::vector<PendingInit>& inits) {
   std::vector<Status> results(inits.size());
+  std::vector<char> out_of_memory(inits.size());
   std::vector<std::thread> threads;
   threads.reserve(inits.size());
-  Status no_thread;
-  for (size_t i = 0; i < inits.size() && no_thread.ok(); ++i) {
+  int no_thread = 0;  // an errno
+  for (size_t i = 0; i < inits.size() && no_thread == 0; ++i) {
     try {
       threads.emplace_back([&, i] {
         try {
           results[i] = make_communicator(inits[i]);
-        } catch (const std::exception& error) {
-          results[i] = {Code::kSystem, error.what()};
+        } catch (const std::exception&) {  // the standard library's
+          out_of_memory[i] = 1;
         }
       });
     } catch (const std::system_error& error) {  // those that were started wait for this one until the init timeout
-      no_thread = system_error("start a thread for rank " + std::to_string(inits[i].joining.rank), error.code().value());
+      no_thread = error.code().value();
+    } catch (const std::bad_alloc&) {
+      no_thread = ENOMEM;
     }
   }
+  const size_t started = threads.size();
   for (std::thread& thread : threads) thread.join();
-  if (!no_thread.ok()) results[0] = no_thread;
+  for (size_t i = 0; i < started; ++i) {
+    if (out_of_memory[i] != 0) results[i] = {Code::kSystem, "rank " + std::to_string(inits[i].joining.rank) + ": out of memory"};
+  }
+  if (no_thread != 0) results[0] = system_error("start a thread for rank " + std::to_string(inits[started].joining.rank), no_thread);
   const auto failed = std::find_if(results.begin(), results.end(), [](const Status& status) { return !status.ok(); });
   if (failed == results.end()) return {};
   for (const PendingInit& init : inits) {

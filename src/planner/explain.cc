@@ -63,7 +63,7 @@ Result<PlanChoice> Planner::ask_tuner(const PlanRequest& request, size_t bytes, 
                                .bound_us = bound_for(request, bytes).time_us,
                                .planned = *planned,
                                .planned_us = predicted_us(request, *planned, bytes).value_or(-1)};
-  const Ranking ranking = rank_candidates(predictor(), *topology_, request, bytes, search_options());
+  const Ranking ranking = rank_candidates(predictor(), *topology_, request, bytes, listing_options());
   return overrides_.tuner()->choose(question, ranking, *topology_);
 }
 
@@ -101,7 +101,7 @@ Result<PlanExplanation> Planner::explain(const PlanRequest& request, size_t byte
   const PlanChoice& chosen = explanation.choice;
   explanation.bound = bound_for(request, bytes);
   explanation.predicted_us = predicted_us(request, chosen, bytes);
-  for (Candidate& candidate : rank_candidates(predictor(), *topology_, request, bytes, search_options()).candidates) {
+  for (Candidate& candidate : rank_candidates(predictor(), *topology_, request, bytes, listing_options()).candidates) {
     const bool is_chosen =
         chosen.imported < 0 && candidate.choice.algorithm == chosen.algorithm && candidate.choice.parameter == chosen.parameter;
     if (is_chosen) continue;

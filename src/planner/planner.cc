@@ -80,6 +80,13 @@ SearchOptions Planner::search_options() const {
   return {.channels = {1, kMostShares}, .most_fifos = kMostShares, .room = kRoom, .work = kWork};
 }
 
+// Whatever somebody may want to read, not the fastest alone.
+SearchOptions Planner::listing_options() const {
+  SearchOptions options = search_options();
+  options.interest = 10;
+  return options;
+}
+
 Predictor& Planner::predictor() const {
   constexpr uint64_t kBudget = 30'000;
   if (!predictor_) predictor_ = std::make_unique<Predictor>(*topology_, simulate_options(), kBudget);

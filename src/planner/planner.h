@@ -100,6 +100,7 @@ class Planner {
   const char* forced_for(const PlanRequest& request) const;
   SimulateOptions simulate_options() const;
   SearchOptions search_options() const;
+  SearchOptions listing_options() const;
   Predictor& predictor() const;
   Result<PlanChoice> ranged_choice(const PlanRequest& request, size_t bytes) const;
   // explain.cc

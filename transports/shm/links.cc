@@ -166,13 +166,15 @@ Links::~Links() {
 
 Status Links::enter(uint32_t number, Context what) {
   std::lock_guard lock(mutex_);
-  const bool fresh = !said_.contains(number) && contexts_.emplace(number, std::move(what)).second;
+  // Room for its farewell, which may be said where no memory is left.
+  const bool fresh = said_.try_emplace(number, PeerState::kAlive).second && contexts_.emplace(number, std::move(what)).second;
   return fresh ? Status() : Status(Code::kInternal, "the context " + std::to_string(number) + " is in use");
 }
 
 void Links::farewell(uint32_t context, PeerState state) {
   std::lock_guard lock(mutex_);
-  said_.emplace(context, state);
+  const auto said = said_.find(context);
+  if (said != said_.end() && said->second == PeerState::kAlive) said->second = state;
   Packet packet;
   packet.kind = Kind::kFarewell;
   packet.context = context;
@@ -190,6 +192,7 @@ void Links::leave(uint32_t context) {
 // Watches a new link and tells it what was said before it was there. mutex_ is held.
 Status Links::add(const std::shared_ptr<Link>& link) {
   for (const auto& [context, state] : said_) {
+    if (state == PeerState::kAlive) continue;
     Packet packet;
     packet.kind = Kind::kFarewell;
     packet.context = context;

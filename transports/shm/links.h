@@ -118,7 +118,7 @@ class Links {
   std::condition_variable answered_;
   std::list<std::shared_ptr<Link>> links_;
   std::map<uint32_t, Context> contexts_;
-  std::map<uint32_t, PeerState> said_;   // farewells, by context: for who connects later
+  std::map<uint32_t, PeerState> said_;   // farewells, by context that ever was: for who connects later; kAlive: not yet
   std::map<uint32_t, Answer*> waiting_;  // by ticket
   uint32_t tickets_ = 0;
 };

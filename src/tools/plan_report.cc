@@ -34,7 +34,8 @@ std::string report_as_text(const PlanReport& report) {
     out += line;
   }
   for (const Skipped& skipped : report.ranking.skipped) {
-    out += wrapped(skipped.choice.algorithm + " with " + plural(static_cast<size_t>(skipped.choice.channels), "channel") +
+    const std::string parameter = skipped.choice.parameter == 0 ? "" : ", parameter " + std::to_string(skipped.choice.parameter) + ",";
+    out += wrapped(skipped.choice.algorithm + parameter + " with " + plural(static_cast<size_t>(skipped.choice.channels), "channel") +
                        ": not simulated: " + skipped.why,
                    0);
   }

@@ -127,7 +127,7 @@ typedef struct {
   double timeout;          /**< Seconds an operation may wait for its peers; 0 = no bound. Default 300. (TUTTI_TIMEOUT) */
   double spin;             /**< Microseconds to spin before yielding. Default 50, or 0 where ranks outnumber cores. (TUTTI_SPIN) */
   double yield;            /**< Microseconds to yield the core before sleeping. Default 5000. (TUTTI_YIELD) */
-  const char* algorithm;   /**< Force one algorithm, e.g. "ring"; NULL = TUTTI_ALGORITHM, else the planner's choice. */
+  const char* algorithm;   /**< Force one: NAME[:CHANNELS[:PARAMETER]], e.g. "ring:2"; NULL = TUTTI_ALGORITHM, else the planner chooses. */
   const char* device;      /**< What holds the buffers of this rank's calls: "host" (NULL means that too). Ranks may differ. An unknown
                               name is refused, and the message lists those there are. Split: NULL = the parent's. */
 } tuttiConfig_t;

@@ -204,7 +204,9 @@ void Listener::give_places(Meeting& meeting) {
   }
 }
 
+// The first failure stays: ranks that are told of it end, and are not its cause.
 void Listener::fail(uint32_t number, Meeting& meeting, const Status& status) {
+  if (!meeting.over.ok()) return;
   for (auto seat = meeting.seats.rbegin(); seat != meeting.seats.rend(); ++seat) {  // as in give_places()
     if (seat->connection) refuse(*seat->connection, status);
   }

@@ -29,8 +29,10 @@ Status make_communicators(const std::vector<PendingInit>& inits) {
       threads.emplace_back([&, i] {
         try {
           results[i] = make_communicator(inits[i]);
-        } catch (const std::exception&) {  // the standard library's
+        } catch (const std::bad_alloc&) {
           out_of_memory[i] = 1;
+        } catch (const std::exception& error) {
+          results[i] = {Code::kSystem, error.what()};
         }
       });
     } catch (const std::system_error& error) {  // those that were started wait for this one until the init timeout
